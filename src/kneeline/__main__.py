@@ -1,0 +1,3 @@
+from kneeline.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,167 @@
+"""Scales and thresholds: how stored measurements become grades.
+
+Every number here has a unit, a reason and a source. A grade is a pure function of columns that the score tables
+hold, so that a table can be graded again without its images. A threshold that is ours and not a published rule says
+"project decision". A missing measurement gives a missing grade (None), never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MENISCI = ("medial", "lateral")
+REGIONS = ("anterior_horn", "body", "posterior_horn")
+STRIKE_STYLES = ("rearfoot", "midfoot", "forefoot", "mixed")
+GRADES = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class SignalRule:
+    """Intrameniscal signal 0-3 (Lotysch / Crues / Stoller / Reicher family).
+
+    0 uniformly dark; 1 focal or globular signal without contact; 2 linear signal without contact; 3 signal that
+    reaches the superior or inferior articular surface on at least two images (two-slice-touch rule, De Smet and
+    Tuite, AJR 2006). Contact on a single image is grade 2 with the flag `contact_one_slice` ("2b").
+    """
+
+    name: str = "signal_grade"
+    version: str = "1"
+    source: str = "Shellock AJR 1991;157:1239 for 0-3; two-slice-touch: De Smet and Tuite AJR 2006"
+    # Smallest hyperintense component that counts: below it noise and partial volume decide. Project decision.
+    min_component_mm3: float = 8.0
+    # A component at least this long is linear, a shorter one focal or globular. Project decision.
+    linear_extent_mm: float = 6.0
+    # At or below this distance between component and articular surface it counts as contact: half a
+    # common in-plane pixel pair. Project decision.
+    contact_mm: float = 0.6
+    # Images with contact that make a tear.
+    touch_slices: int = 2
+
+
+@dataclass(frozen=True)
+class EffusionDepthRule:
+    """Effusion grade 0-3 from the suprapatellar antero-posterior depth (mm).
+
+    Grade 1 begins at 4 mm on the midline or 10 mm laterally: what 4 mL of injected fluid measure
+    (Schweitzer AJR 1992;159:361). The steps to 2 and 3 are project decisions, in the spirit of MOAKS.
+    """
+
+    name: str = "effusion_depth"
+    version: str = "1"
+    source: str = "Schweitzer AJR 159:361 for grade 1; steps 2 and 3 project decision"
+    midline_mm: tuple[float, float, float] = (4.0, 8.0, 14.0)
+    lateral_mm: tuple[float, float, float] = (10.0, 15.0, 22.0)
+
+
+@dataclass(frozen=True)
+class EffusionVolumeRule:
+    """Effusion grade 0-3 from the fluid volume (mL).
+
+    Normal knees hold up to 5-8 mL (Balazs, cited by Weston and Palmer). Cut-points are a project decision
+    until they are learned against reader grades.
+    """
+
+    name: str = "effusion_volume"
+    version: str = "1"
+    source: str = "normal volume: Weston and Palmer, knee chapter; steps project decision"
+    fluid_ml: tuple[float, float, float] = (8.0, 16.0, 32.0)
+
+
+@dataclass(frozen=True)
+class CartilageRule:
+    """Cartilage grade 0-4 from the share of thickness lost at the 5th percentile, against the plate's own median.
+
+    Experimental: focal defects are not read yet. Project decision.
+    """
+
+    name: str = "cartilage_grade"
+    version: str = "1"
+    source: str = "project decision, experimental"
+
+
+@dataclass(frozen=True)
+class StrikeRule:
+    """Strike style from measurement.
+
+    Strike index (% of foot length from the heel; Cavanagh and Lafortune 1980): rearfoot to 33.3, midfoot to 66.6,
+    then forefoot. Foot strike angle (degrees; Altman and Davis 2012): rearfoot above 8.0, forefoot below -1.6.
+    """
+
+    name: str = "strike_style"
+    version: str = "1"
+    source: str = "strike index: Cavanagh and Lafortune 1980; angle: Altman and Davis 2012"
+    index_pct: tuple[float, float] = (33.3, 66.6)
+    angle_deg: tuple[float, float] = (-1.6, 8.0)
+
+
+SIGNAL = SignalRule()
+EFFUSION_DEPTH = EffusionDepthRule()
+EFFUSION_VOLUME = EffusionVolumeRule()
+CARTILAGE = CartilageRule()
+STRIKE = StrikeRule()
+
+
+def grade_signal(
+    hyperintense_mm3: float | None,
+    signal_extent_mm: float | None,
+    surface_slices: int | None,
+    rule: SignalRule = SIGNAL,
+) -> int | None:
+    """Grade of one meniscal region from its largest-graded hyperintense component.
+
+    >>> [grade_signal(0, 0, 0), grade_signal(20, 3, 0), grade_signal(40, 9, 0), grade_signal(40, 9, 2)]
+    [0, 1, 2, 3]
+    """
+    if hyperintense_mm3 is None or signal_extent_mm is None or surface_slices is None:
+        return None
+    if hyperintense_mm3 < rule.min_component_mm3:
+        return 0
+    if surface_slices >= rule.touch_slices:
+        return 3
+    return 2 if surface_slices or signal_extent_mm >= rule.linear_extent_mm else 1
+
+
+def _steps(value: float, cuts: tuple[float, ...]) -> int:
+    return sum(value >= cut for cut in cuts)
+
+
+def grade_effusion_depth(
+    midline_depth_mm: float | None, lateral_depth_mm: float | None, rule: EffusionDepthRule = EFFUSION_DEPTH
+) -> int | None:
+    """The higher of the grades of the two depths; None when neither could be measured.
+
+    >>> grade_effusion_depth(5.0, 2.0), grade_effusion_depth(None, None)
+    (1, None)
+    """
+    grades = [
+        _steps(depth, cuts)
+        for depth, cuts in ((midline_depth_mm, rule.midline_mm), (lateral_depth_mm, rule.lateral_mm))
+        if depth is not None
+    ]
+    return max(grades) if grades else None
+
+
+def grade_effusion_volume(fluid_ml: float | None, rule: EffusionVolumeRule = EFFUSION_VOLUME) -> int | None:
+    """
+    >>> grade_effusion_volume(3.0), grade_effusion_volume(20.0), grade_effusion_volume(None)
+    (0, 2, None)
+    """
+    return None if fluid_ml is None else _steps(fluid_ml, rule.fluid_ml)
+
+
+def strike_from_index(strike_index_pct: float, rule: StrikeRule = STRIKE) -> str:
+    """
+    >>> strike_from_index(20), strike_from_index(50), strike_from_index(80)
+    ('rearfoot', 'midfoot', 'forefoot')
+    """
+    low, high = rule.index_pct
+    return "rearfoot" if strike_index_pct <= low else "midfoot" if strike_index_pct <= high else "forefoot"
+
+
+def strike_from_angle(foot_strike_angle_deg: float, rule: StrikeRule = STRIKE) -> str:
+    """
+    >>> strike_from_angle(12), strike_from_angle(2), strike_from_angle(-5)
+    ('rearfoot', 'midfoot', 'forefoot')
+    """
+    low, high = rule.angle_deg
+    return "rearfoot" if foot_strike_angle_deg > high else "forefoot" if foot_strike_angle_deg < low else "midfoot"

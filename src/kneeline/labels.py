@@ -1,0 +1,69 @@
+"""Anatomy: the names of what is segmented. Indices and colours live here and nowhere else."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+
+
+class Label(IntEnum):
+    """Values of a kneeline label volume (`dseg`); 0 is everything else."""
+
+    BACKGROUND = 0
+    FEMUR = 1
+    TIBIA = 2
+    PATELLA = 3
+    FIBULA = 4
+    FEMORAL_CARTILAGE = 5
+    MEDIAL_TIBIAL_CARTILAGE = 6
+    LATERAL_TIBIAL_CARTILAGE = 7
+    PATELLAR_CARTILAGE = 8
+    MEDIAL_MENISCUS = 9
+    LATERAL_MENISCUS = 10
+    JOINT_FLUID = 11  # with synovium: they cannot be told apart without contrast agent
+
+    @property
+    def label_name(self) -> str:
+        return self.name.lower()
+
+
+# Chosen to stay apart for colour-blind readers; menisci and fluid, which are scored, are the loudest.
+_LOOK = {
+    Label.BACKGROUND: ("BG", "#000000"),
+    Label.FEMUR: ("F", "#d9c6a5"),
+    Label.TIBIA: ("T", "#c9b28a"),
+    Label.PATELLA: ("P", "#e3d6bd"),
+    Label.FIBULA: ("FI", "#a8946f"),
+    Label.FEMORAL_CARTILAGE: ("FC", "#56b4e9"),
+    Label.MEDIAL_TIBIAL_CARTILAGE: ("MTC", "#0072b2"),
+    Label.LATERAL_TIBIAL_CARTILAGE: ("LTC", "#009e73"),
+    Label.PATELLAR_CARTILAGE: ("PC", "#7fd0c0"),
+    Label.MEDIAL_MENISCUS: ("MM", "#e69f00"),
+    Label.LATERAL_MENISCUS: ("LM", "#d55e00"),
+    Label.JOINT_FLUID: ("JF", "#f0e442"),
+}
+
+BONES = (Label.FEMUR, Label.TIBIA, Label.PATELLA, Label.FIBULA)
+CARTILAGES = (
+    Label.FEMORAL_CARTILAGE,
+    Label.MEDIAL_TIBIAL_CARTILAGE,
+    Label.LATERAL_TIBIAL_CARTILAGE,
+    Label.PATELLAR_CARTILAGE,
+)
+MENISCI = {"medial": Label.MEDIAL_MENISCUS, "lateral": Label.LATERAL_MENISCUS}
+
+
+def abbreviation(label: Label) -> str:
+    return _LOOK[label][0]
+
+
+def color(label: Label) -> str:
+    """Hex colour, e.g. `#e69f00`."""
+    return _LOOK[label][1]
+
+
+def write_dseg_tsv(path: Path) -> None:
+    """Write the look-up table that goes with label volumes (BIDS columns)."""
+    lines = ["index\tname\tabbreviation\tcolor"]
+    lines += [f"{int(v)}\t{v.label_name}\t{abbreviation(v)}\t{color(v)}" for v in Label]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,643 @@
+"""Tables: columns, units, allowed values, and how they are read and written.
+
+All tables are TSV with a header, UTF-8, `n/a` for missing. A table's `Table` is its contract and its codebook.
+Reading reports every fault at once, with line and column. Nothing heavy is imported: the Snakefile reads its sheets here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kneeline import grading
+from kneeline.errors import UsageError
+
+MISSING = "n/a"
+_MISSING_WORDS = {"", "n/a", "na", "nan", "null", "none"}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: what it means, its unit is in its name's suffix."""
+
+    name: str
+    kind: Literal["text", "int", "float", "bool"]
+    meaning: str
+    allowed: tuple = ()
+    low: float | None = None
+    high: float | None = None
+    pattern: str | None = None
+    needed: bool = False  # a row without it is a fault
+    optional: bool = False  # the whole column may be absent from a file
+
+    def parse(self, text: str) -> Any:
+        """Value of a cell, None if missing.
+
+        Raises
+        ------
+        ValueError
+            With a sentence that says what was expected.
+        """
+        text = text.strip()
+        if text.lower() in _MISSING_WORDS and text not in self.allowed:
+            if self.needed:
+                raise ValueError("may not be empty")
+            return None
+        value: Any = text
+        if self.kind in ("int", "float"):
+            try:
+                value = int(text) if self.kind == "int" else float(text)
+            except ValueError:
+                hint = "; decimals need a point, not a comma" if re.fullmatch(r"-?\d+,\d+", text) else ""
+                raise ValueError(f"expected {_KINDS[self.kind]}, got {text!r}{hint}") from None
+            if not math.isfinite(value):
+                raise ValueError(f"expected a finite number, got {text!r}")
+        elif self.kind == "bool":
+            if text.lower() not in ("true", "false"):
+                raise ValueError(f"expected true or false, got {text!r}")
+            value = text.lower() == "true"
+        if self.allowed and value not in self.allowed:
+            raise ValueError(f"expected one of {', '.join(map(str, self.allowed))}, got {text!r}")
+        if self.low is not None and value < self.low or self.high is not None and value > self.high:
+            raise ValueError(f"expected a value from {self.low} to {self.high}, got {text!r}")
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            raise ValueError(f"expected {self.meaning} ({self.pattern}), got {text!r}")
+        return value
+
+    def format(self, value: Any) -> str:
+        if value is None or isinstance(value, float) and math.isnan(value):
+            return MISSING
+        if self.kind == "bool":
+            return "true" if value else "false"
+        if self.kind == "float":
+            return f"{float(value):.6g}"
+        if self.kind == "int":
+            return str(int(value))
+        return re.sub(r"[\t\r\n]+", " ", str(value)) or MISSING
+
+
+_KINDS = {"int": "a whole number", "float": "a number"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's columns in order; `key` names the columns that no two rows share."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Column:
+        return next(c for c in self.columns if c.name == name)
+
+    @property
+    def header(self) -> list[str]:
+        return [c.name for c in self.columns]
+
+
+def read_table(path: str | os.PathLike, table: Table) -> list[Row]:
+    """Rows of a TSV (or CSV, by its extension), each cell parsed; columns the table does not know are kept as text.
+
+    Raises
+    ------
+    UsageError
+        With all faults of the file: line, column, what was expected, what came.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; expected the table of {table.meaning}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is not UTF-8 text; save it as 'CSV UTF-8' or as tab-separated UTF-8") from None
+    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        header = [name.strip() for name in next(lines, [])]
+        cells = list(enumerate(lines, start=2))
+    except csv.Error as error:
+        raise UsageError(f"{path}: {error}") from None
+    faults = _header_faults(header, table, delimiter)
+    rows: list[Row] = []
+    seen: dict[tuple, int] = {}
+    for line, values in [] if faults else cells:
+        if not any(v.strip() for v in values):
+            continue
+        if len(values) != len(header):
+            faults.append(f"line {line}: {len(values)} cells, the header has {len(header)}")
+            continue
+        row: Row = {c.name: None for c in table.columns}
+        for name, value in zip(header, values, strict=True):
+            try:
+                row[name] = table[name].parse(value) if name in row else value.strip()
+            except ValueError as fault:
+                faults.append(f"line {line}, column {name}: {fault}")
+        key = tuple(row[k] for k in table.key)
+        if table.key and key in seen:
+            faults.append(f"line {line}: the same {', '.join(table.key)} as line {seen[key]}")
+        seen.setdefault(key, line)
+        rows.append(row)
+    if faults:
+        shown = faults[:20] + ([f"... and {len(faults) - 20} more"] if len(faults) > 20 else [])
+        raise UsageError(f"{path}: {len(faults)} fault(s)\n  " + "\n  ".join(shown))
+    return rows
+
+
+def _header_faults(header: list[str], table: Table, delimiter: str) -> list[str]:
+    faults = [f"the header names {name!r} twice" for name in sorted({n for n in header if header.count(n) > 1})]
+    absent = [c.name for c in table.columns if c.name not in header and not c.optional]
+    if absent:
+        hint = ""
+        if delimiter == "\t" and len(header) == 1 and re.search("[,;]", header[0]):
+            hint = "; the file looks comma-separated, name it .csv or save it tab-separated"
+        faults.append(f"missing column(s) {', '.join(absent)}; found {', '.join(header) or 'nothing'}{hint}")
+    return faults
+
+
+def format_table(rows: Iterable[Row], table: Table) -> str:
+    """The text of a table, with its columns in order. An unknown column in a row is an error."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    writer.writerow(table.header)
+    for row in rows:
+        unknown = set(row) - set(table.header)
+        if unknown:
+            raise ValueError(f"{table.name} has no column {', '.join(sorted(unknown))}")
+        writer.writerow([c.format(row.get(c.name)) for c in table.columns])
+    return out.getvalue()
+
+
+def write_table(path: str | os.PathLike, rows: Iterable[Row], table: Table) -> None:
+    """Write a table, complete or not at all."""
+    write_text(path, format_table(rows, table))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a UTF-8 file, complete or not at all (atomic rename in the same folder)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# --- the keys of a knee ---------------------------------------------------------------------------------------------
+
+_PARTICIPANT = Column(
+    "participant_id", "text", "runner, `sub-` and letters or digits", pattern=r"sub-[A-Za-z0-9]+", needed=True
+)
+_SESSION = Column("session_id", "text", "visit, `ses-` and letters or digits", pattern=r"ses-[A-Za-z0-9]+", needed=True)
+_SIDE = Column("laterality", "text", "side of the body, L or R", allowed=("L", "R"))
+_SCAN = Column("scan_id", "text", "file-name stem of the scan, made from the scans table alone", needed=True)
+
+KNEE_KEYS = ("participant_id", "session_id", "laterality")
+_KNEE = (_PARTICIPANT, _SESSION, _SIDE)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All rows of the scans table that are about one knee at one visit.
+
+    Without a given laterality every row is a scan of its own (its side is found later).
+    """
+
+    scan_id: str
+    participant_id: str
+    session_id: str
+    laterality: str | None
+    paths: tuple[str, ...]
+
+
+def scan_id(participant_id: str, session_id: str, laterality: str | None, run: int | None = None) -> str:
+    """`sub-001_ses-01_knee-L`; `sub-001_ses-01_run-2_knee-unknown` when the table gives no side.
+
+    The stem of all files of a scan; it never changes when the side is found later, the tables say what was found.
+    """
+    run_entity = f"_run-{run}" if run else ""
+    return f"{participant_id}_{session_id}{run_entity}_knee-{laterality or 'unknown'}"
+
+
+def read_scans(path: str | os.PathLike) -> list[Scan]:
+    """Scans in the order of their first row."""
+    groups: dict[tuple, list[str]] = {}
+    unknown: dict[tuple, int] = {}
+    for row in read_table(path, SCANS):
+        participant, session, side = row["participant_id"], row["session_id"] or "ses-01", row["laterality"]
+        run = None
+        if side is None:
+            run = unknown[participant, session] = unknown.get((participant, session), 0) + 1
+        groups.setdefault((participant, session, side, run), []).append(row["path"])
+    return [Scan(scan_id(*key[:3], run=key[3]), *key[:3], paths=tuple(paths)) for key, paths in groups.items()]
+
+
+# --- sheets that a person writes ------------------------------------------------------------------------------------
+
+SCANS = Table(
+    "scans",
+    "scans: one row a series or folder of series",
+    (
+        _PARTICIPANT,
+        Column("session_id", "text", _SESSION.meaning + "; empty means ses-01", pattern=_SESSION.pattern),
+        Column("laterality", "text", "side of the body; may be empty, then it is looked for", allowed=("L", "R")),
+        Column("path", "text", "DICOM folder or NIfTI file", needed=True),
+    ),
+)
+
+PARTICIPANTS = Table(
+    "participants",
+    "participants: one row a runner",
+    (
+        _PARTICIPANT,
+        Column("age_years", "float", "age at the scan", low=10, high=100),
+        Column("sex", "text", "F or M", allowed=("F", "M")),
+        Column("bmi_kg_m2", "float", "body mass index", low=12, high=60),
+        Column("strike_style", "text", "how the foot lands", allowed=grading.STRIKE_STYLES),
+        Column(
+            "strike_method",
+            "text",
+            "how strike style was found",
+            allowed=("video", "foot_strike_angle", "strike_index", "self_report"),
+        ),
+        Column(
+            "foot_strike_angle_deg",
+            "float",
+            "foot strike angle, standing offset removed",
+            low=-45,
+            high=60,
+            optional=True,
+        ),
+        Column(
+            "strike_index_pct",
+            "float",
+            "centre of pressure at contact, % of foot length",
+            low=0,
+            high=100,
+            optional=True,
+        ),
+        Column("weekly_distance_km", "float", "mean running distance a week", low=0, high=400),
+        Column("distance_source", "text", "where the distance comes from", allowed=("gps", "diary", "recall")),
+        Column("running_years", "float", "years of regular running", low=0, high=90),
+        Column("sessions_per_week", "float", "running sessions a week", low=0, high=30),
+        Column("pace_min_per_km", "float", "usual pace", low=2, high=20),
+        Column("hours_since_run", "float", "hours from the last run to the scan", low=0, high=10000),
+        Column("injury_history", "text", "free text or a code; n/a if unknown"),
+    ),
+    key=("participant_id",),
+)
+
+_GRADE = Column("signal_grade", "int", "intrameniscal signal grade", allowed=grading.GRADES)
+_FLAGS = Column("flags", "text", "comma-separated reasons for care; n/a if none")
+
+# --- ingest ---------------------------------------------------------------------------------------------------------
+
+_STATUS = Column("status", "text", "ok or quarantined", allowed=("ok", "quarantined"), needed=True)
+
+INGEST_SCANS = Table(
+    "ingest/scans",
+    "what became of each scan, at any stage",
+    (
+        _SCAN,
+        *_KNEE,
+        _STATUS,
+        Column("stage", "text", "the stage that set it aside", allowed=("ingest", "segment", "score")),
+        Column("reason_code", "text", "the rule that refused"),
+        Column("reason", "text", "why, in plain words"),
+        Column("laterality_source", "text", "what decided the side", allowed=("table", "tag", "text", "fibula")),
+        Column("laterality_sources", "text", "every source that spoke and what it said, e.g. table=L,tag=L"),
+        Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),
+    ),
+    key=("scan_id",),
+)
+
+SERIES = Table(
+    "ingest/series",
+    "every series found, with its score as the one to segment",
+    (
+        _SCAN,
+        Column("series", "int", "number of the series in the order found"),
+        Column("chosen", "bool", "the one that is segmented"),
+        Column("score", "float", "higher is better; n/a when refused"),
+        Column("score_parts", "text", "how the score adds up"),
+        Column("reason_code", "text", "why it cannot be used"),
+        Column("reason", "text", "the same in plain words"),
+        Column("plane", "text", "main plane", allowed=("sagittal", "coronal", "axial", "oblique")),
+        Column("contrast", "text", "contrast class", allowed=("PD", "PDFS", "T2", "T2FS", "T1", "DESS", "other")),
+        Column("n_slices", "int", "slices"),
+        Column("n_echoes", "int", "echoes"),
+        Column("slice_spacing_mm", "float", "distance of slice centres"),
+        Column("pixel_mm", "float", "in-plane pixel size"),
+        Column("coverage_mm", "float", "extent across the slices"),
+    ),
+    key=("scan_id", "series"),
+)
+
+QUALITY = Table(
+    "ingest/quality",
+    "quality of each image that went on",
+    (
+        _SCAN,
+        *_KNEE,
+        Column("contrast", "text", "contrast class", allowed=SERIES["contrast"].allowed),
+        Column("n_slices", "int", "slices"),
+        Column("pixel_mm", "float", "in-plane pixel size"),
+        Column("slice_spacing_mm", "float", "distance of slice centres"),
+        Column("slice_thickness_mm", "float", "nominal thickness"),
+        Column("coverage_mm", "float", "extent across the slices"),
+        Column("in_plane_mm", "float", "smaller in-plane field of view"),
+        Column("snr", "float", "signal-to-noise ratio"),
+        _FLAGS,
+    ),
+    key=("scan_id",),
+)
+
+# --- segment --------------------------------------------------------------------------------------------------------
+
+SEGMENT = Table(
+    "segment/structures",
+    "volume and confidence of each structure",
+    (
+        _SCAN,
+        *_KNEE,
+        Column("structure", "text", "label name"),
+        Column("volume_mm3", "float", "volume"),
+        Column("confidence", "float", "mean probability inside the structure, 0-1", low=0, high=1),
+    ),
+    key=("scan_id", "structure"),
+)
+
+# --- score ----------------------------------------------------------------------------------------------------------
+
+MENISCUS = Table(
+    "score/meniscus",
+    "one row a meniscal region",
+    (
+        *_KNEE,
+        Column("meniscus", "text", "which meniscus", allowed=grading.MENISCI),
+        Column("region", "text", "which part", allowed=grading.REGIONS),
+        Column("volume_mm3", "float", "volume of the region", low=0),
+        Column(
+            "signal_ratio",
+            "float",
+            "signal of the brightest tenth: 0 dark meniscus, 1 bright reference of the scan",
+        ),
+        Column("hyperintense_mm3", "float", "volume of the graded hyperintense components", low=0),
+        Column("hyperintense_pct", "float", "the same as a share of the region", low=0, high=100),
+        Column("signal_extent_mm", "float", "largest extent of the graded component", low=0),
+        Column("surface_distance_mm", "float", "its distance to the superior or inferior surface", low=0),
+        Column("surface_slices", "int", "images on which it touches that surface", low=0),
+        _GRADE,
+        Column("t2_ms", "float", "median T2 where echoes exist", low=0),
+        _FLAGS,
+    ),
+    key=(*KNEE_KEYS, "meniscus", "region"),
+)
+
+EFFUSION = Table(
+    "score/effusion",
+    "one row a knee: joint fluid (effusion-synovitis)",
+    (
+        *_KNEE,
+        Column("fluid_ml", "float", "joint fluid in the field of view", low=0),
+        Column("suprapatellar_ml", "float", "the part above the patella's upper pole", low=0),
+        Column("midline_depth_mm", "float", "suprapatellar depth on the patella's midline", low=0),
+        Column("lateral_depth_mm", "float", "largest suprapatellar depth lateral of it", low=0),
+        Column("pouch_in_view", "bool", "the top of the suprapatellar pouch is inside the image"),
+        Column(
+            "effusion_grade",
+            "int",
+            "by the depth rule; missing when the pouch is cut off",
+            allowed=grading.GRADES,
+        ),
+        Column("effusion_grade_volume", "int", "by the volume rule", allowed=grading.GRADES),
+        _FLAGS,
+    ),
+    key=KNEE_KEYS,
+)
+
+CARTILAGE = Table(
+    "score/cartilage",
+    "one row a cartilage plate",
+    (
+        *_KNEE,
+        Column(
+            "plate",
+            "text",
+            "which plate",
+            allowed=(
+                "femoral_cartilage",
+                "medial_tibial_cartilage",
+                "lateral_tibial_cartilage",
+                "patellar_cartilage",
+            ),
+        ),
+        Column("thickness_mean_mm", "float", "mean thickness", low=0),
+        Column("thickness_p5_mm", "float", "5th percentile of thickness", low=0),
+        Column("defect_area_mm2", "float", "area of focal thinning", low=0),
+        Column("cartilage_grade", "int", "0-4, experimental", allowed=(0, 1, 2, 3, 4)),
+        _FLAGS,
+    ),
+    key=(*KNEE_KEYS, "plate"),
+)
+
+# --- cohort ---------------------------------------------------------------------------------------------------------
+
+KNEES = Table(
+    "cohort/knees",
+    "the analysis table: one row a knee, scores and runner together",
+    (
+        *_KNEE,
+        Column("signal_grade", "int", "highest grade of the knee's meniscal regions", allowed=grading.GRADES),
+        *(
+            Column(f"{m}_{r}_signal_grade", "int", "grade of the region", allowed=grading.GRADES)
+            for m in grading.MENISCI
+            for r in grading.REGIONS
+        ),
+        *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags")),
+        Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),
+        *(c for c in PARTICIPANTS.columns if c.name != "participant_id"),
+    ),
+    key=KNEE_KEYS,
+)
+
+TABLE_ONE = Table(
+    "cohort/table_one",
+    "who was studied, overall and by exposure; no p-values (STROBE)",
+    (
+        Column("variable", "text", "variable, with its unit", needed=True),
+        Column("level", "text", "category, or the statistic shown"),
+        Column("group", "text", "overall, or the exposure group", needed=True),
+        Column("n", "int", "runners with a value"),
+        Column("missing", "int", "runners without"),
+        Column("value", "text", "what is shown, ready to print"),
+        Column("standardised_difference", "float", "between the two exposure groups"),
+    ),
+    key=("variable", "level", "group"),
+)
+
+ESTIMATES = Table(
+    "cohort/estimates",
+    "models: one row a term; a refused contrast keeps its row and says why",
+    (
+        Column("model", "text", "name of the model", needed=True),
+        Column("outcome", "text", "column of the analysis table"),
+        Column("term", "text", "term of the model", needed=True),
+        Column(
+            "scale",
+            "text",
+            "what the estimate is",
+            allowed=(
+                "odds_ratio",
+                "log_odds",
+                "risk_difference",
+                "proportion",
+                "reri",
+                "mean_difference",
+                "other",
+            ),
+        ),
+        Column("estimate", "float", "point estimate"),
+        Column("ci_low", "float", "lower end of the 95 % interval"),
+        Column("ci_high", "float", "upper end"),
+        Column("p_value", "float", "two-sided"),
+        Column("n_participants", "int", "runners in the model"),
+        Column("n_knees", "int", "knees in the model"),
+        Column("status", "text", "estimated or refused", allowed=("estimated", "refused"), needed=True),
+        Column("method", "text", "how it was computed"),
+        Column("reason", "text", "why it was refused, or a caution"),
+    ),
+    key=("model", "outcome", "term"),
+)
+
+PREVALENCE = Table(
+    "cohort/prevalence",
+    "how many knees and runners have each grade, with intervals",
+    (
+        Column("outcome", "text", "column of the analysis table", needed=True),
+        Column("level", "text", "grade, or a group of grades", needed=True),
+        Column("unit", "text", "counted in", allowed=("knees", "participants")),
+        Column("group", "text", "overall, or the exposure group", needed=True),
+        Column("count", "int", "how many have it"),
+        Column("n", "int", "of how many"),
+        Column("proportion", "float", "count / n"),
+        Column("wilson_low", "float", "Wilson 95 % interval"),
+        Column("wilson_high", "float", "Wilson 95 % interval"),
+        Column("exact_low", "float", "Clopper-Pearson 95 % interval"),
+        Column("exact_high", "float", "Clopper-Pearson 95 % interval"),
+    ),
+    key=("outcome", "level", "unit", "group"),
+)
+
+PUBLISHED = Table(
+    "cohort/published",
+    "counts of the published studies re-created with intervals and tests",
+    (
+        Column("study", "text", "short reference", needed=True),
+        Column("finding", "text", "what was counted", needed=True),
+        Column("group", "text", "all, high or low training level"),
+        Column("count", "int", "runners with the finding, as published"),
+        Column("n", "int", "of how many; assumed where the assumption says so"),
+        Column("assumption", "text", "what had to be assumed; n/a if nothing"),
+        Column("quantity", "text", "what was computed", needed=True),
+        Column("estimate", "float", "its value"),
+        Column("ci_low", "float", "lower end of the 95 % interval"),
+        Column("ci_high", "float", "upper end"),
+        Column("p_value", "float", "two-sided"),
+        Column("note", "text", "what it can and cannot say"),
+    ),
+    key=("study", "finding", "group", "quantity", "assumption"),
+)
+
+READINGS = Table(
+    "readings",
+    "what a reader graded: typed by hand or exported from the reading page",
+    (
+        Column("rater_id", "text", "reader, letters or digits", pattern=r"[A-Za-z0-9_-]+", needed=True),
+        Column("reading", "int", "first or later reading of the same knee", low=1, needed=True),
+        *_KNEE,
+        Column("structure", "text", "what was graded, e.g. medial_meniscus, effusion, acl, marrow", needed=True),
+        Column("region", "text", "region of the structure; n/a for the whole"),
+        Column("grade", "int", "grade given; n/a when not readable", low=0, high=8),
+    ),
+    key=("rater_id", "reading", *KNEE_KEYS, "structure", "region"),
+)
+
+AGREEMENT = Table(
+    "cohort/agreement",
+    "machine against reader, and reader against reader",
+    (
+        Column("comparison", "text", "who against whom", needed=True),
+        Column("structure", "text", "what was graded", needed=True),
+        Column("statistic", "text", "e.g. weighted_kappa_quadratic, gwet_ac2", needed=True),
+        Column("estimate", "float", "value"),
+        Column("ci_low", "float", "lower end of the 95 % interval"),
+        Column("ci_high", "float", "upper end"),
+        Column("n", "int", "pairs"),
+        Column("note", "text", "why it is missing, or a caution"),
+    ),
+    key=("comparison", "structure", "statistic"),
+)
+
+# --- truth of simulated knees (demo, validation) --------------------------------------------------------------------
+
+TRUTH = Table(
+    "simulate/truth",
+    "what was built into each simulated knee",
+    (
+        _SCAN,
+        *_KNEE,
+        *(
+            Column(f"{m}_{r}_signal_grade", "int", "true grade", allowed=grading.GRADES)
+            for m in grading.MENISCI
+            for r in grading.REGIONS
+        ),
+        Column("signal_grade", "int", "highest of them", allowed=grading.GRADES),
+        Column("fluid_ml", "float", "true joint fluid", low=0),
+        Column("suprapatellar_ml", "float", "the part above the patella's upper pole", low=0),
+        Column("medial_meniscus_mm3", "float", "true volume", low=0),
+        Column("lateral_meniscus_mm3", "float", "true volume", low=0),
+        Column("contrast", "text", "simulated contrast", allowed=("PD", "PDFS", "T2FS", "T1", "DESS")),
+        Column("slice_thickness_mm", "float", "simulated thickness"),
+    ),
+    key=("scan_id",),
+)
+
+TABLES: Sequence[Table] = (
+    PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EFFUSION, CARTILAGE,
+    KNEES, TABLE_ONE, PREVALENCE, ESTIMATES, PUBLISHED, AGREEMENT, TRUTH,
+)  # fmt: skip
+
+
+# --- status files: one small JSON per scan and stage, written last ---------------------------------------------------
+
+
+def status_path(folder: str | os.PathLike, scan: str) -> Path:
+    return Path(folder) / f"{scan}_status.json"
+
+
+def write_status(folder: str | os.PathLike, row: Row) -> None:
+    """Write what became of a scan at a stage: a row of INGEST_SCANS as JSON. Its presence means the stage is done."""
+    unknown = set(row) - set(INGEST_SCANS.header)
+    if unknown:
+        raise ValueError(f"a status has no {', '.join(sorted(unknown))}")
+    full = {name: row.get(name) for name in INGEST_SCANS.header}
+    write_text(status_path(folder, row["scan_id"]), json.dumps(full, indent=1) + "\n")
+
+
+def read_status(folder: str | os.PathLike, scan: str) -> Row:
+    return json.loads(status_path(folder, scan).read_text(encoding="utf-8"))
