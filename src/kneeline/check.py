@@ -1,0 +1,63 @@
+"""What would run and what is wrong, without writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kneeline import tables
+from kneeline.config import read_config
+from kneeline.errors import Refusal
+
+
+def check(config: Path, images: bool = False) -> list[str]:
+    """Print the plan and all faults found; return the faults.
+
+    Raises
+    ------
+    UsageError
+        If the config or a sheet cannot be used at all.
+    """
+    settings = read_config(config)
+    participants = {row["participant_id"] for row in tables.read_table(settings["participants"], tables.PARTICIPANTS)}
+    scans = tables.read_scans(settings["scans"])
+    if settings["readings"]:
+        tables.read_table(settings["readings"], tables.READINGS)
+    faults = [
+        f"{person}: in the scans table but not in the participants table; scored, but not in the cohort analysis"
+        for person in sorted({scan.participant_id for scan in scans} - participants)
+    ]
+    faults += [
+        f"{person}: in the participants table but without a scan"
+        for person in sorted(participants - {scan.participant_id for scan in scans})
+    ]
+    simulated = "results/simulate/" if settings["simulate"] else None
+    for scan in scans:
+        made = [path for path in scan.paths if simulated and path.startswith(simulated)]
+        absent = [path for path in scan.paths if path not in made and not Path(path).exists()]
+        faults += [f"{scan.scan_id}: {path}: no such file or folder" for path in absent]
+        if images and not made and not absent:
+            faults += _image_faults(scan)
+
+    unknown = sum(scan.laterality is None for scan in scans)
+    print(f"{len(scans)} scans of {len({scan.participant_id for scan in scans})} participants; {unknown} without side")
+    for fault in faults:
+        print(f"  {fault}")
+    print("nothing is wrong" if not faults else f"{len(faults)} fault(s); these scans or runners will be set aside")
+    return faults
+
+
+def _image_faults(scan: tables.Scan) -> list[str]:
+    from kneeline.ingest.run import load_knee
+
+    faults = []
+    for path in scan.paths:
+        try:
+            knee = load_knee(Path(path))
+        except Refusal as refusal:
+            faults.append(f"{scan.scan_id}: {path}: {refusal.code}: {refusal.reason}")
+        else:
+            slices, pixel = min(knee.image.shape), min(knee.image.spacing_mm)
+            print(
+                f"  {scan.scan_id}: {slices} slices, {pixel:.2f} mm pixels, side {knee.laterality or 'not in header'}"
+            )
+    return faults

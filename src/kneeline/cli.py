@@ -1,0 +1,327 @@
+"""The `kneeline` command: one small subcommand per question a person asks.
+
+Exit codes: 0 done; 1 some scans were set aside and --strict was asked for, or the workflow failed; 2 the call, the
+config or a sheet is wrong. Each subcommand imports what it needs when it runs, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kneeline import __version__
+from kneeline.errors import Refusal, UsageError
+
+DONE, SET_ASIDE, BAD_USAGE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.call(arguments)
+    except UsageError as error:
+        print(f"kneeline: {error}", file=sys.stderr)
+        return BAD_USAGE
+    except Refusal as refusal:
+        print(f"kneeline: refused ({refusal.code}): {refusal.reason}", file=sys.stderr)
+        return SET_ASIDE
+    except KeyboardInterrupt:
+        print("kneeline: stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kneeline",
+        description="From a folder of knee MRI and a table of runners to lesion scores and an honest cohort analysis.",
+        epilog="Data flow one way: ingest -> segment -> score -> cohort -> report. `kneeline COMMAND --help` tells more.",
+    )
+    parser.add_argument("--version", action="version", version=f"kneeline {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, call: Callable, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(call=call)
+        return sub
+
+    sub = command("run", _run, "run the whole workflow on the scans and participants of a config")
+    _add_config(sub)
+    sub.add_argument("--directory", type=Path, default=Path("."), help="where paths are relative to and results/ goes")
+    sub.add_argument("--cores", default="all", help="how many cores (default: all)")
+    sub.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
+    _add_strict(sub)
+    sub.add_argument("snakemake", nargs="*", help="more options for snakemake, after --")
+
+    sub = command("check", _check, "say what would run and what is wrong; nothing is written")
+    _add_config(sub)
+    sub.add_argument("--images", action="store_true", help="also read every scan, as ingest would")
+    _add_strict(sub)
+
+    sub = command("inventory", _inventory, "list the knee series under a folder as a scans table")
+    sub.add_argument("root", type=Path, metavar="DICOM_ROOT")
+    sub.add_argument("-o", "--out", type=Path, help="file to write (default: print)")
+
+    sub = command("score", _score, "score one knee: a DICOM folder or a NIfTI file; prints a table")
+    sub.add_argument("series", type=Path, metavar="SERIES")
+    sub.add_argument("--laterality", choices=("L", "R"), help="side of the knee, if you know it")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.add_argument("-o", "--out", type=Path, help="also write image, labels, tables and picture to this folder")
+
+    sub = command("segment", _segment, "segment one image")
+    sub.add_argument("image", type=Path, metavar="IMAGE", help="NIfTI file or DICOM folder, sagittal")
+    sub.add_argument("-o", "--out", type=Path, required=True, metavar="DSEG", help="label volume to write (.nii.gz)")
+    sub.add_argument("--laterality", choices=("L", "R"), help="side of the knee, if you know it")
+
+    sub = command("simulate", _no_subcommand, "make simulated knees, whose truth is known")
+    kinds = sub.add_subparsers(metavar="KIND", required=True)
+    cohort = kinds.add_parser("cohort", help="write participants.tsv, scans.tsv and config.yaml of a simulated cohort")
+    cohort.add_argument("--out", type=Path, required=True, help="folder for config/")
+    knee = kinds.add_parser("scan", help="write one scan of a simulated cohort as DICOM, and its truth")
+    knee.add_argument("--scan", required=True, help="scan id, e.g. sub-001_ses-01_knee-L")
+    knee.add_argument("--out", type=Path, required=True, help="folder for the scan's DICOM folder and truth")
+    for kind, call in ((cohort, _simulate_cohort), (knee, _simulate_scan)):
+        kind.add_argument("--runners", type=int, default=26)
+        kind.add_argument("--seed", type=int, default=2006)
+        kind.set_defaults(call=call)
+
+    sub = command("ingest", _ingest, "read scans from DICOM or NIfTI, check them, write images without identity")
+    _add_scans(sub)
+    sub.add_argument("--out", type=Path, default=Path("results/ingest"))
+
+    for name, call, text in (
+        ("segment-scans", _segment_scans, "segment ingested scans (a step of the workflow)"),
+        ("score-scans", _score_scans, "score segmented scans (a step of the workflow)"),
+        ("picture-scans", _picture_scans, "draw scored scans (a step of the workflow)"),
+        ("collect", _collect, "gather the rows of all scans into tables (a step of the workflow)"),
+    ):
+        sub = command(name, call, text)
+        _add_scans(sub)
+        sub.add_argument("--results", type=Path, default=Path("results"))
+
+    sub = command("cohort", _cohort, "relate scores to foot strike and distance")
+    _add_config(sub)
+    sub.add_argument("--results", type=Path, default=Path("results"))
+
+    sub = command("report", _report, "write the report page from the results folder")
+    _add_config(sub)
+    sub.add_argument("--results", type=Path, default=Path("results"))
+
+    sub = command("validate", _validate, "measure accuracy on simulated knees that the network never saw")
+    sub.add_argument("--knees", type=int, default=12, help="how many knees (default: 12)")
+    sub.add_argument("-o", "--out", type=Path, help="Markdown file to write (default: print)")
+    return parser
+
+
+def _add_config(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--config", type=Path, default=Path("config/config.yaml"), help="default: config/config.yaml")
+
+
+def _add_strict(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--strict", action="store_true", help="exit with 1 if any scan was set aside")
+
+
+def _add_scans(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--scans", type=Path, default=Path("config/scans.tsv"), help="scans table")
+    sub.add_argument("--scan", help="only this scan id (default: all)")
+    _add_strict(sub)
+
+
+def _no_subcommand(arguments) -> int:
+    raise UsageError("say what to simulate: `kneeline simulate cohort` or `kneeline simulate scan`")
+
+
+# --- the whole workflow -----------------------------------------------------------------------------------------------
+
+
+def _run(arguments) -> int:
+    from kneeline import launch
+
+    return launch.run(
+        config=arguments.config,
+        directory=arguments.directory,
+        cores=arguments.cores,
+        dry_run=arguments.dry_run,
+        strict=arguments.strict,
+        more=arguments.snakemake,
+    )
+
+
+def _check(arguments) -> int:
+    from kneeline import check
+
+    faults = check.check(arguments.config, images=arguments.images)
+    return SET_ASIDE if faults and arguments.strict else DONE
+
+
+def _inventory(arguments) -> int:
+    from kneeline import tables
+    from kneeline.ingest.run import inventory
+
+    if not arguments.root.is_dir():
+        raise UsageError(f"{arguments.root}: no such folder")
+    rows = inventory(arguments.root)
+    if arguments.out:
+        tables.write_table(arguments.out, rows, tables.SCANS)
+        print(f"{len(rows)} row(s) written to {arguments.out}", file=sys.stderr)
+    else:
+        sys.stdout.write(tables.format_table(rows, tables.SCANS))
+    return DONE
+
+
+# --- one knee ---------------------------------------------------------------------------------------------------------
+
+
+def _score(arguments) -> int:
+    from kneeline import single
+
+    knee = single.score_series(arguments.series, arguments.laterality)
+    if arguments.out:
+        single.write(knee, arguments.out)
+    sys.stdout.write(single.as_json(knee) if arguments.json else single.as_text(knee))
+    return DONE
+
+
+def _segment(arguments) -> int:
+    from kneeline import single
+
+    if not arguments.out.name.endswith(".nii.gz"):
+        raise UsageError(f"{arguments.out}: the label volume's name must end in .nii.gz")
+    sys.stdout.write(single.segment_image(arguments.image, arguments.out, arguments.laterality))
+    return DONE
+
+
+# --- steps of the workflow --------------------------------------------------------------------------------------------
+
+
+def _simulate_cohort(arguments) -> int:
+    from kneeline.simulate.sheets import write_cohort
+
+    folder = write_cohort(arguments.out, arguments.runners, arguments.seed)
+    print(f"wrote {folder}; run it with: kneeline run --directory {arguments.out}")
+    return DONE
+
+
+def _simulate_scan(arguments) -> int:
+    from kneeline.simulate.run import simulate_scan
+
+    simulate_scan(arguments.scan, arguments.runners, arguments.seed, arguments.out)
+    return DONE
+
+
+def _chosen_scans(arguments) -> list:
+    from kneeline import tables
+
+    scans = tables.read_scans(arguments.scans)
+    if arguments.scan is None:
+        return scans
+    chosen = [scan for scan in scans if scan.scan_id == arguments.scan]
+    if not chosen:
+        raise UsageError(
+            f"{arguments.scans} has no scan {arguments.scan!r}; it has {len(scans)}, such as "
+            f"{', '.join(scan.scan_id for scan in scans[:3])}"
+        )
+    return chosen
+
+
+def _each_scan(arguments, step: Callable) -> int:
+    """Run `step(scan)` on each scan; one that is set aside is named and does not stop the others."""
+    set_aside = 0
+    scans = _chosen_scans(arguments)
+    for number, scan in enumerate(scans, start=1):
+        row = step(scan)
+        aside = row is not None and row["status"] != "ok"
+        set_aside += aside
+        outcome = f"set aside ({row['reason_code']}): {row['reason']}" if aside else "ok"
+        print(f"[{number}/{len(scans)}] {scan.scan_id}: {outcome}", flush=True)
+    return SET_ASIDE if set_aside and arguments.strict else DONE
+
+
+def _ingest(arguments) -> int:
+    from kneeline.ingest.run import ingest_scan
+
+    return _each_scan(arguments, lambda scan: ingest_scan(scan, arguments.out))
+
+
+def _segment_scans(arguments) -> int:
+    from kneeline.segment.run import segment_scan
+
+    results = arguments.results
+    return _each_scan(arguments, lambda scan: segment_scan(scan.scan_id, results / "ingest", results / "segment"))
+
+
+def _score_scans(arguments) -> int:
+    from kneeline.score.run import score_scan
+
+    results = arguments.results
+    return _each_scan(
+        arguments,
+        lambda scan: score_scan(scan.scan_id, results / "ingest", results / "segment", results / "score"),
+    )
+
+
+def _picture_scans(arguments) -> int:
+    from kneeline.report.pictures import picture_scan
+
+    folders = [arguments.results / stage for stage in ("ingest", "segment", "score", "report")]
+    return _each_scan(arguments, lambda scan: picture_scan(scan.scan_id, *folders))
+
+
+def _collect(arguments) -> int:
+    from kneeline import collect, labels, tables
+
+    scans = tables.read_scans(arguments.scans)
+    rows = collect.collect(scans, arguments.results)
+    labels.write_dseg_tsv(arguments.results / "segment" / "dseg.tsv")
+    truth = arguments.results / "simulate"
+    if truth.is_dir():
+        collect.collect_truth(scans, truth)
+    set_aside = [row for row in rows if row["status"] != "ok"]
+    print(f"{len(rows) - len(set_aside)} of {len(rows)} scans complete, {len(set_aside)} set aside")
+    return SET_ASIDE if set_aside and arguments.strict else DONE
+
+
+def _cohort(arguments) -> int:
+    from kneeline.cohort.run import run_cohort
+    from kneeline.config import read_config
+
+    config, results = read_config(arguments.config), arguments.results
+    run_cohort(
+        Path(config["participants"]),
+        results / "ingest" / "scans.tsv",
+        results / "score",
+        results / "cohort",
+        config["cohort"],
+        Path(config["readings"]) if config["readings"] else None,
+    )
+    return DONE
+
+
+def _report(arguments) -> int:
+    from kneeline.config import read_config
+    from kneeline.report.page import build_report
+
+    config, results = read_config(arguments.config), arguments.results
+    truth = results / "simulate" / "truth.tsv" if config["simulate"] else None
+    print(build_report(results, results / "report", config, truth))
+    return DONE
+
+
+def _validate(arguments) -> int:
+    from kneeline import validate
+    from kneeline.tables import write_text
+
+    text = validate.validate(arguments.knees)
+    if arguments.out:
+        write_text(arguments.out, text)
+    else:
+        sys.stdout.write(text)
+    return DONE
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,68 @@
+"""The run's configuration: read, checked against the schema, defaults filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kneeline.errors import UsageError
+
+COHORT_DEFAULTS = {
+    "primary_outcome": "signal_grade",
+    "distance_unit_km": 10,
+    "distance_cut_km": 32,
+    "adjust": ["age_years", "sex", "bmi_kg_m2"],
+    "min_joint_cell": 5,
+}
+
+
+def workflow_folder() -> Path:
+    """Folder of the workflow: inside an installed package, or beside `src` in a checkout."""
+    package = Path(__file__).parent
+    for folder in (package / "workflow", package.parent.parent / "workflow"):
+        if (folder / "Snakefile").is_file():
+            return folder
+    raise UsageError("the workflow folder is missing from this installation; install kneeline again")
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read and check a config file.
+
+    Raises
+    ------
+    UsageError
+        With every fault found.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); run in the folder that holds config/, or name it with --config"
+        ) from None
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: is not valid YAML: {error}") from None
+    return check_config(config, source=str(path))
+
+
+def check_config(config: Any, source: str = "config") -> dict[str, Any]:
+    """A copy of `config` with defaults filled in, or UsageError with every fault found."""
+    import jsonschema
+    import yaml
+
+    schema = yaml.safe_load((workflow_folder() / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
+    faults = [
+        f"{'.'.join(map(str, fault.absolute_path)) or 'top level'}: {fault.message}"
+        for fault in jsonschema.Draft202012Validator(schema).iter_errors(config)
+    ]
+    if faults:
+        raise UsageError(f"{source}: {len(faults)} fault(s)\n  " + "\n  ".join(sorted(faults)))
+    return {
+        "readings": None,
+        "simulate": None,
+        **config,
+        "cohort": {**COHORT_DEFAULTS, **(config.get("cohort") or {})},
+    }

@@ -1,0 +1,156 @@
+"""One knee at the command line: the same stages as the workflow, in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kneeline import labels, tables
+from kneeline.errors import Refusal, UsageError
+from kneeline.tables import Row
+from kneeline.volume import Volume, other_side, write_volume
+
+
+@dataclass(frozen=True)
+class ScoredKnee:
+    """Everything known about one knee. Rows are without participant and session."""
+
+    image: Volume
+    labels: Volume
+    laterality: str
+    laterality_source: str
+    verdict: str
+    verdict_reason: str | None
+    confidence: dict[str, float]
+    quality: Row
+    meniscus: list[Row]
+    effusion: Row
+    cartilage: list[Row]
+
+
+def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
+    """Read, segment and score one series.
+
+    Raises
+    ------
+    Refusal
+        If the series cannot be used, its side is not known, or two sources name different sides.
+    """
+    from kneeline.score.run import score_knee
+
+    knee, segmentation = _load_and_segment(path, laterality)
+    scores = score_knee(knee.image, segmentation.labels, segmentation.laterality, knee.echoes, knee.echo_times_ms)
+    source = "table" if laterality else knee.laterality_source or "fibula"
+    return ScoredKnee(
+        image=knee.image,
+        labels=segmentation.labels,
+        laterality=segmentation.laterality,
+        laterality_source="command line" if source == "table" else source,
+        verdict=segmentation.verdict,
+        verdict_reason=segmentation.reason,
+        confidence={label.label_name: value for label, value in segmentation.confidence.items()},
+        quality=knee.quality,
+        meniscus=scores.meniscus,
+        effusion=scores.effusion,
+        cartilage=scores.cartilage,
+    )
+
+
+def segment_image(path: Path, out: Path, laterality: str | None = None) -> str:
+    """Segment one image, write the label volume and its `dseg.tsv`; return a table of volumes to print."""
+    _, segmentation = _load_and_segment(path, laterality)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_volume(out, segmentation.labels)
+    labels.write_dseg_tsv(out.parent / "dseg.tsv")
+    lines = [
+        f"side {segmentation.laterality}, verdict {segmentation.verdict}"
+        + (f": {segmentation.reason}" if segmentation.reason else "")
+    ]
+    array, voxel = segmentation.labels.array, segmentation.labels.voxel_mm3
+    for label in list(labels.Label)[1:]:
+        millilitres = (array == label).sum() * voxel / 1000
+        lines.append(f"{label.label_name:28s}{millilitres:9.2f} mL")
+    return "\n".join(lines) + "\n"
+
+
+def _load_and_segment(path: Path, laterality: str | None):
+    from kneeline.ingest.run import load_knee
+    from kneeline.segment.predict import segment
+
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder; expected a DICOM folder or a NIfTI file")
+    knee = load_knee(path)
+    if laterality and knee.laterality == other_side(laterality):
+        raise Refusal(
+            "laterality_conflict",
+            f"the header says {knee.laterality}, the command line says {laterality}; correct one of them",
+        )
+    return knee, segment(knee.image, laterality or knee.laterality)
+
+
+def as_dict(knee: ScoredKnee) -> dict[str, Any]:
+    return {
+        "laterality": knee.laterality,
+        "laterality_source": knee.laterality_source,
+        "verdict": knee.verdict,
+        "verdict_reason": knee.verdict_reason,
+        "confidence": {name: round(value, 4) for name, value in knee.confidence.items()},
+        "meniscus": [_plain(row, tables.MENISCUS) for row in knee.meniscus],
+        "effusion": _plain(knee.effusion, tables.EFFUSION),
+        "cartilage": [_plain(row, tables.CARTILAGE) for row in knee.cartilage],
+    }
+
+
+def as_json(knee: ScoredKnee) -> str:
+    return json.dumps(as_dict(knee), indent=1) + "\n"
+
+
+def as_text(knee: ScoredKnee) -> str:
+    """Tables for a terminal."""
+    side = "left" if knee.laterality == "L" else "right"
+    title = f"{side} knee (side from {knee.laterality_source}), verdict {knee.verdict}"
+    parts = [title + (f": {knee.verdict_reason}" if knee.verdict_reason else "")]
+    for rows, table in (
+        (knee.meniscus, tables.MENISCUS),
+        ([knee.effusion], tables.EFFUSION),
+        (knee.cartilage, tables.CARTILAGE),
+    ):
+        columns = [c for c in table.columns if c.name not in tables.KNEE_KEYS]
+        cells = [[c.name for c in columns]] + [[c.format(row.get(c.name)) for c in columns] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        parts.append(
+            "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def write(knee: ScoredKnee, folder: Path) -> None:
+    """Image, labels, tables (as JSON) and picture of one knee."""
+    from kneeline.report.pictures import draw
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_volume(folder / f"knee-{knee.laterality}_image.nii.gz", knee.image)
+    write_volume(folder / f"knee-{knee.laterality}_dseg.nii.gz", knee.labels)
+    labels.write_dseg_tsv(folder / "dseg.tsv")
+    tables.write_text(folder / f"knee-{knee.laterality}_scores.json", as_json(knee))
+    draw(
+        folder / f"knee-{knee.laterality}_overlay.png",
+        knee.image,
+        knee.labels,
+        knee.laterality,
+        knee.meniscus,
+        knee.effusion,
+    )
+
+
+def _plain(row: Row, table: tables.Table) -> Row:
+    """The columns of a row that are not knee keys, numbers as numbers of six digits."""
+    names = [c.name for c in table.columns if c.name not in tables.KNEE_KEYS]
+    return {
+        name: None
+        if table[name].format(row.get(name)) == tables.MISSING
+        else table[name].parse(table[name].format(row[name]))
+        for name in names
+    }

@@ -1,0 +1,27 @@
+# The only stage that sees the runners' exposure.
+rule cohort:
+    input:
+        participants=settings["participants"],
+        readings=settings["readings"] or [],
+        scans="results/ingest/scans.tsv",
+        meniscus="results/score/meniscus.tsv",
+        effusion="results/score/effusion.tsv",
+        cartilage="results/score/cartilage.tsv",
+    output:
+        flow="results/cohort/flow.tsv",
+        knees="results/cohort/knees.tsv",
+        table_one="results/cohort/table_one.tsv",
+        prevalence="results/cohort/prevalence.tsv",
+        estimates="results/cohort/estimates.tsv",
+        agreement="results/cohort/agreement.tsv",
+        published="results/cohort/published.tsv",
+    log:
+        "logs/cohort.log",
+    conda:
+        "../envs/kneeline.yaml"
+    params:
+        settings=settings["cohort"],
+        config=workflow.configfiles[-1],
+        version=VERSIONS["cohort"],
+    shell:
+        "kneeline cohort --config {params.config:q} > {log} 2>&1"
