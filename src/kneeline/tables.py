@@ -1,7 +1,8 @@
 """Tables: columns, units, allowed values, and how they are read and written.
 
 All tables are TSV with a header, UTF-8, `n/a` for missing. A table's `Table` is its contract and its codebook.
-Reading reports every fault at once, with line and column. Nothing heavy is imported: the Snakefile reads its sheets here.
+Reading reports every fault at once, with line and column. Nothing heavy is imported: the Snakefile reads its sheets
+here.
 """
 
 from __future__ import annotations
@@ -508,6 +509,7 @@ ESTIMATES = Table(
                 "proportion",
                 "reri",
                 "mean_difference",
+                "mean_ratio",
                 "other",
             ),
         ),
@@ -522,6 +524,40 @@ ESTIMATES = Table(
         Column("reason", "text", "why it was refused, or a caution"),
     ),
     key=("model", "outcome", "term"),
+)
+
+FLOW = Table(
+    "cohort/flow",
+    "who was expected, who was set aside and why, who was analysed",
+    (
+        Column("step", "text", "step of the flow; a step that starts with 'less' is a loss", needed=True),
+        Column("n_participants", "int", "runners"),
+        Column("n_scans", "int", "scans, or knees once they are scored"),
+        Column("reason", "text", "why they were lost, and which runners; n/a if none"),
+    ),
+    key=("step", "reason"),
+)
+
+JOINT_CELLS = Table(
+    "cohort/joint_cells",
+    "runners and risks in the four cells of strike by weekly distance",
+    (
+        Column("outcome", "text", "finding that is counted", needed=True),
+        Column("strike_group", "text", "how the foot lands", allowed=("non_rearfoot", "rearfoot"), needed=True),
+        Column("distance_group", "text", "weekly distance below, or at and above, the cut", needed=True),
+        Column("n_participants", "int", "runners in the cell"),
+        Column("n_knees", "int", "their knees"),
+        Column("count", "int", "runners with the finding in any knee"),
+        Column("risk", "float", "count / n_participants"),
+        Column("wilson_low", "float", "Wilson 95 % interval of the risk"),
+        Column("wilson_high", "float", "Wilson 95 % interval of the risk"),
+        Column("odds_ratio", "float", "against non-rearfoot below the cut, conditional maximum likelihood"),
+        Column("ci_low", "float", "lower end of its exact 95 % interval"),
+        Column("ci_high", "float", "upper end"),
+        Column("status", "text", "of the odds ratio", allowed=("reference", "estimated", "refused"), needed=True),
+        Column("reason", "text", "why it was refused, or a caution"),
+    ),
+    key=("outcome", "strike_group", "distance_group"),
 )
 
 PREVALENCE = Table(
@@ -539,6 +575,7 @@ PREVALENCE = Table(
         Column("wilson_high", "float", "Wilson 95 % interval"),
         Column("exact_low", "float", "Clopper-Pearson 95 % interval"),
         Column("exact_high", "float", "Clopper-Pearson 95 % interval"),
+        Column("note", "text", "what to bear in mind", optional=True),
     ),
     key=("outcome", "level", "unit", "group"),
 )
@@ -593,6 +630,19 @@ AGREEMENT = Table(
     key=("comparison", "structure", "statistic"),
 )
 
+CONFUSION = Table(
+    "cohort/confusion",
+    "how often two raters gave each pair of grades",
+    (
+        Column("comparison", "text", "who against whom; the first is grade_a", needed=True),
+        Column("structure", "text", "what was graded", needed=True),
+        Column("grade_a", "int", "grade by the first", needed=True),
+        Column("grade_b", "int", "grade by the second", needed=True),
+        Column("n", "int", "pairs"),
+    ),
+    key=("comparison", "structure", "grade_a", "grade_b"),
+)
+
 # --- truth of simulated knees (demo, validation) --------------------------------------------------------------------
 
 TRUTH = Table(
@@ -619,7 +669,7 @@ TRUTH = Table(
 
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EFFUSION, CARTILAGE,
-    KNEES, TABLE_ONE, PREVALENCE, ESTIMATES, PUBLISHED, AGREEMENT, TRUTH,
+    KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, ESTIMATES, PUBLISHED, AGREEMENT, CONFUSION, TRUTH,
 )  # fmt: skip
 
 
