@@ -1,0 +1,361 @@
+"""One picture a knee: four telling sagittal slices, plain above, with outlines below.
+
+As a radiologist shows a knee: superior up, anterior to the left. Pixels have their true aspect ratio, every slice of
+a picture has the same scale. Outlines are half-level contours of the label masks: they lie between voxels.
+Drawn with Pillow: the same bytes for the same input, and no matplotlib to load in each job.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kneeline import tables
+from kneeline.labels import BONES, CARTILAGES, MENISCI, Label, color
+from kneeline.tables import Row
+from kneeline.volume import SAGITTAL, Volume, read_volume, reorient
+
+# 26 pictures as data URIs (a third longer) stay below 10 MB with the page around them.
+MAX_BYTES = 265_000
+PANEL_MM_PER_PX = 0.36  # scale of the largest picture that is tried
+MAX_PANEL_PX = (320, 380)  # width, height
+MARGIN_MM = 9.0  # kept around the joint
+LEAST_MM = (100.0, 110.0)  # anterior-posterior, superior-inferior
+GREYS = 64  # finer steps only store noise
+HORN_MM2 = 12.0  # a smaller cut of a meniscus is partial volume, not a horn
+
+_BACK, _INK, _FAINT = (16, 18, 22), (232, 234, 238), (150, 156, 166)
+_GAP, _HEAD, _FOOT = 6, 46, 58
+_SUPER = 3  # lines are drawn at three times the size and averaged down
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A slice to show: its place in the sagittal stack (0 = the patient's leftmost) and why it was chosen."""
+
+    index: int
+    title: str
+
+
+def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: Path, out: Path) -> None:
+    """Write `{scan_id}_overlay.png`, and last `{scan_id}_picture.json`, which says what is shown or why nothing is.
+
+    A scan that was set aside gets no picture. Grades are written below the slices when the score tables exist.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    marker: dict = {"scan_id": scan_id, "picture": None, "panels": [], "reason": None}
+    picture = out / f"{scan_id}_overlay.png"
+    status = _latest_status(scan_id, (score_dir, segment_dir, ingest_dir))
+    if status is None:
+        marker["reason"] = "no status file of this scan was found"
+    elif status["status"] != "ok":
+        marker["reason"] = f"set aside: {status['reason']}"
+    else:
+        try:
+            image = read_volume(Path(ingest_dir) / f"{scan_id}_image.nii.gz")
+            labels = read_volume(Path(segment_dir) / f"{scan_id}_dseg.nii.gz")
+            panels = choose_panels(labels)
+            packed = draw_knee(image, labels, panels, status["laterality"], caption(scan_id, Path(score_dir), status))
+        except (ValueError, tables.UsageError) as error:
+            # A picture is an illustration: one that cannot be drawn must not stop the run, and it must not pass unseen.
+            marker["reason"] = f"the picture could not be drawn ({type(error).__name__})"
+        else:
+            picture.write_bytes(packed)
+            marker["picture"] = picture.name
+            marker["panels"] = [{"slice": p.index + 1, "title": p.title} for p in panels]
+    if marker["picture"] is None:
+        picture.unlink(missing_ok=True)
+    tables.write_text(out / f"{scan_id}_picture.json", json.dumps(marker, indent=1) + "\n")
+
+
+def _latest_status(scan_id: str, folders: Sequence[Path]) -> Row | None:
+    for folder in folders:
+        if tables.status_path(folder, scan_id).exists():
+            return tables.read_status(folder, scan_id)
+    return None
+
+
+# --- which slices -----------------------------------------------------------------------------------------------------
+
+
+def choose_panels(labels: Volume) -> list[Panel]:
+    """Medial meniscus, midline of the patella, lateral meniscus, most fluid; no slice twice, none for what is absent.
+
+    A meniscus is shown where both horns are cut, on the slice where they are largest.
+    """
+    stack = reorient(labels, SAGITTAL)
+    slice_mm2 = stack.spacing_mm[1] * stack.spacing_mm[2]
+    areas = {label: (stack.array == label).sum(axis=(1, 2)) * slice_mm2 for label in (*MENISCI.values(), *_SINGLES)}
+    wanted = [
+        ("medial meniscus", _horns(stack, Label.MEDIAL_MENISCUS, areas[Label.MEDIAL_MENISCUS])),
+        ("midline of the patella", _middle(areas[Label.PATELLA])),
+        ("lateral meniscus", _horns(stack, Label.LATERAL_MENISCUS, areas[Label.LATERAL_MENISCUS])),
+    ]
+    panels: list[Panel] = []
+    for title, index in wanted:
+        if index is not None and index not in {p.index for p in panels}:
+            panels.append(Panel(index, title))
+    fluid = areas[Label.JOINT_FLUID].copy()
+    fluid[[p.index for p in panels]] = 0
+    if fluid.any():
+        panels.append(Panel(int(fluid.argmax()), "most fluid"))
+    return panels or [Panel(stack.shape[0] // 2, "middle slice")]
+
+
+_SINGLES = (Label.PATELLA, Label.JOINT_FLUID)
+
+
+def _horns(stack: Volume, label: Label, area_mm2: np.ndarray) -> int | None:
+    """The slice with the largest area among those that cut two horns, else the one with the largest area.
+
+    Two horns are two runs of columns (front and back) with empty columns between them.
+    """
+    if not area_mm2.any():
+        return None
+    best, best_area = int(area_mm2.argmax()), 0.0
+    pixel_mm2 = stack.spacing_mm[1] * stack.spacing_mm[2]
+    for i in np.flatnonzero(area_mm2 >= 2 * HORN_MM2):
+        column_mm2 = np.pad((stack.array[i] == label).sum(axis=0) * pixel_mm2, 1)
+        ends = np.flatnonzero(np.diff(column_mm2 > 0)) + 1
+        runs = [column_mm2[a:b].sum() for a, b in ends.reshape(-1, 2)]
+        if sum(run >= HORN_MM2 for run in runs) >= 2 and area_mm2[i] > best_area:
+            best, best_area = int(i), float(area_mm2[i])
+    return best
+
+
+def _middle(area_mm2: np.ndarray) -> int | None:
+    return round(float(np.average(np.arange(len(area_mm2)), weights=area_mm2))) if area_mm2.any() else None
+
+
+# --- what is written below --------------------------------------------------------------------------------------------
+
+
+def caption(scan_id: str, score_dir: Path, status: Row) -> list[str]:
+    """Who and how far to trust it; then the grades, n/a where one is missing, if the score tables exist."""
+    lines = [f"{scan_id}    segmentation: {status.get('verdict') or tables.MISSING}"]
+    meniscus, effusion = (score_dir / f"{scan_id}_{name}.tsv" for name in ("meniscus", "effusion"))
+    if not (meniscus.exists() and effusion.exists()):
+        return lines
+    grades = {(r["meniscus"], r["region"]): r["signal_grade"] for r in tables.read_table(meniscus, tables.MENISCUS)}
+    parts = [
+        f"{side} {' / '.join(_shown(grades.get((side, region))) for region in tables.grading.REGIONS)}"
+        for side in MENISCI
+    ]
+    text = f"signal grade (anterior horn / body / posterior horn): {parts[0]},  {parts[1]}"
+    for row in tables.read_table(effusion, tables.EFFUSION)[:1]:
+        text += f"    effusion grade {_shown(row['effusion_grade'])}, {_shown(row['fluid_ml'], '.1f')} mL"
+    return [*lines, text]
+
+
+def _shown(value: float | None, form: str = "") -> str:
+    return tables.MISSING if value is None else format(value, form)
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def draw_knee(
+    image: Volume, labels: Volume, panels: Sequence[Panel], laterality: str | None, lines: Sequence[str] = ()
+) -> bytes:
+    """The picture as PNG bytes, at most MAX_BYTES: drawn smaller until it fits.
+
+    Raises
+    ------
+    ValueError
+        If image and labels are not on one grid.
+    """
+    if not image.geometry.same_as(labels.geometry):
+        raise ValueError(f"image {image.shape} and labels {labels.shape} are not on one grid")
+    image, labels = reorient(image, SAGITTAL), reorient(labels, SAGITTAL)
+    box = joint_box(labels)
+    mm_per_px = PANEL_MM_PER_PX
+    for side, limit in zip((box.width_mm, box.height_mm), MAX_PANEL_PX, strict=True):
+        mm_per_px = max(mm_per_px, side / limit)
+    shown = image.array[[p.index for p in panels], slice(*box.row), slice(*box.column)]
+    low, high = window(shown.astype(np.float32))
+    while True:
+        packed = _pack(_compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high))
+        if len(packed) <= MAX_BYTES or mm_per_px > 3:
+            return packed
+        mm_per_px *= max(1.06, (len(packed) / MAX_BYTES) ** 0.6)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows and columns of the sagittal slices that are shown (half-open voxel ranges), and their size."""
+
+    row: tuple[int, int]
+    column: tuple[int, int]
+    height_mm: float
+    width_mm: float
+
+
+def joint_box(labels: Volume) -> Box:
+    """The joint (all but the shafts of the bones) with a margin, at least LEAST_MM, inside the image.
+
+    `labels` is in SAGITTAL orientation.
+    """
+    spacing = labels.spacing_mm[1:]
+    joint = np.isin(labels.array, [*CARTILAGES, *MENISCI.values(), Label.PATELLA, Label.JOINT_FLUID]).any(axis=0)
+    ranges = []
+    for axis, least in ((0, LEAST_MM[1]), (1, LEAST_MM[0])):
+        size = joint.shape[axis]
+        hit = np.flatnonzero(joint.any(axis=1 - axis))
+        first, last = (int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, size)
+        margin = max(MARGIN_MM / spacing[axis], (least / spacing[axis] - (last - first)) / 2)
+        ranges.append((max(0, round(first - margin)), min(size, round(last + margin))))
+    (r0, r1), (c0, c1) = ranges
+    return Box((r0, r1), (c0, c1), (r1 - r0) * spacing[0], (c1 - c0) * spacing[1])
+
+
+def window(pixels: np.ndarray) -> tuple[float, float]:
+    """Grey limits: 0.5th and 99.7th percentile of what is shown."""
+    values = pixels[np.isfinite(pixels)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.7)))
+    return low, high if high > low else low + 1.0
+
+
+def _compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high) -> Image.Image:
+    width, height = max(1, round(box.width_mm / mm_per_px)), max(1, round(box.height_mm / mm_per_px))
+    total = max(4 * width + 5 * _GAP, 640)
+    sheet = Image.new("RGB", (total, _HEAD + 2 * height + 3 * _GAP + _FOOT), _BACK)
+    pen = ImageDraw.Draw(sheet)
+    for k, panel in enumerate(panels):
+        x = _GAP + k * (width + _GAP)
+        plain = _panel(image.array[panel.index], box, (width, height), low, high)
+        outlined = _outlined(plain, labels.array[panel.index], box)
+        pen.text((x + 1, 6), panel.title, fill=_INK, font=_font(15))
+        pen.text((x + 1, 26), f"slice {panel.index + 1} of {image.shape[0]}", fill=_FAINT, font=_font(12))
+        sheet.paste(plain, (x, _HEAD))
+        sheet.paste(outlined, (x, _HEAD + height + _GAP))
+        if k == 0:
+            _marks(pen, (x, _HEAD), (width, height), laterality, mm_per_px)
+    _foot(pen, (_GAP, _HEAD + 2 * height + 2 * _GAP), total, lines)
+    return sheet
+
+
+def _panel(pixels: np.ndarray, box: Box, size: tuple[int, int], low: float, high: float) -> Image.Image:
+    crop = np.nan_to_num(
+        pixels[slice(*box.row), slice(*box.column)].astype(np.float32), nan=low, posinf=high, neginf=low
+    )
+    grey = np.clip((crop - low) / (high - low) * 255, 0, 255)
+    resized = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC)
+    return Image.fromarray(np.clip(np.asarray(resized) + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+# Faint first, so that what is scored lies on top: (labels, line width in pixels, opacity, dark edge).
+_STROKES = (
+    (BONES, 1.0, 0.55, False),
+    (CARTILAGES, 1.0, 0.7, False),
+    ((Label.JOINT_FLUID,), 1.5, 1.0, True),
+    (tuple(MENISCI.values()), 1.5, 1.0, True),
+)
+
+
+def _outlined(plain: Image.Image, labels: np.ndarray, box: Box) -> Image.Image:
+    picture = plain.copy()
+    for group, width, opacity, edged in _STROKES:
+        for label in group:
+            lines = contours(labels == label, box, plain.size)
+            if lines and edged:
+                _stroke(picture, lines, "#000000", width + 1.6, 0.45)
+            if lines:
+                _stroke(picture, lines, color(label), width, opacity)
+    return picture
+
+
+def contours(mask: np.ndarray, box: Box, size: tuple[int, int]) -> list[list[tuple[float, float]]]:
+    """Closed half-level outlines of a slice's mask in picture coordinates (x, y) inside the box."""
+    from skimage.measure import find_contours
+
+    if not mask.any():
+        return []
+    (r0, r1), (c0, c1) = box.row, box.column
+    rows, columns = size[1] / (r1 - r0), size[0] / (c1 - c0)
+    # One voxel of padding closes outlines at the edge of the image; +0.5 because a pixel's centre is not its corner.
+    found = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
+    return [[((c - 0.5 - c0) * columns, (r - 0.5 - r0) * rows) for r, c in line] for line in found]
+
+
+def _stroke(picture: Image.Image, lines, ink: str, width: float, opacity: float) -> None:
+    large = Image.new("L", (picture.width * _SUPER, picture.height * _SUPER), 0)
+    pen = ImageDraw.Draw(large)
+    for line in lines:
+        points = [(x * _SUPER - 0.5, y * _SUPER - 0.5) for x, y in line]
+        pen.line(points, fill=round(255 * opacity), width=round(width * _SUPER), joint="curve")
+    picture.paste(Image.new("RGB", picture.size, ink), (0, 0), large.reduce(_SUPER))
+
+
+def _marks(pen: ImageDraw.ImageDraw, corner, size, laterality: str | None, mm_per_px: float) -> None:
+    """Side, directions and a scale bar of 20 mm in the first panel; all panels have the same scale."""
+    (x, y), (width, height) = corner, size
+    _haloed(pen, (x + 6, y + 4), {"L": "L knee", "R": "R knee"}.get(laterality, "side n/a"), 14)
+    _haloed(pen, (x + 6, y + height // 2 - 8), "A", 12)
+    _haloed(pen, (x + width // 2 - 4, y + 4), "S", 12)
+    bar = 20 / mm_per_px
+    x0, y0 = x + 8, y + height - 10
+    pen.rectangle((x0 - 1, y0 - 3, x0 + bar + 1, y0 + 1), fill=(0, 0, 0))
+    pen.rectangle((x0, y0 - 2, x0 + bar, y0), fill=_INK)
+    _haloed(pen, (x0, y0 - 19), "20 mm", 12)
+
+
+def _foot(pen: ImageDraw.ImageDraw, corner, total: int, lines: Sequence[str]) -> None:
+    x, y = corner
+    for k, line in enumerate(lines):
+        font = _font(13)
+        while font.getlength(line) > total - 2 * _GAP and font.size > 8:
+            font = _font(font.size - 0.5)
+        pen.text((x, y + 18 * k), line, fill=_INK if k else _FAINT, font=font)
+    key = [(label.label_name.replace("_", " "), color(label)) for label in (*MENISCI.values(), Label.JOINT_FLUID)]
+    key += [("cartilage", color(CARTILAGES[0])), ("bone", color(BONES[0]))]
+    y += 18 * len(lines) + 3
+    for name, ink in key:
+        pen.line((x, y + 8, x + 16, y + 8), fill=ink, width=2)
+        pen.text((x + 21, y), name, fill=_FAINT, font=_font(12))
+        x += 21 + round(_font(12).getlength(name)) + 16
+
+
+def _haloed(pen: ImageDraw.ImageDraw, at, text: str, size: int) -> None:
+    pen.text(at, text, fill=_INK, font=_font(size), stroke_width=2, stroke_fill=(0, 0, 0))
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    """Pillow's own built-in font: the same letters on every machine."""
+    return ImageFont.load_default(size)
+
+
+# --- packing ----------------------------------------------------------------------------------------------------------
+
+
+def _palette() -> list[int]:
+    """256 colours: greys, and each label colour at three strengths over dark to bright."""
+    inks = [tuple(bytes.fromhex(color(label)[1:])) for label in Label if label]
+    colours = [(round(g),) * 3 for g in np.linspace(0, 255, GREYS)]
+    for ink in inks:
+        for strength in (1.0, 0.7, 0.4):
+            for grey in (30, 90, 150, 220) if strength < 1 else (0,):
+                colours.append(tuple(round(strength * i + (1 - strength) * grey) for i in ink))
+    colours += [_BACK] * (256 - len(colours))
+    return [v for c in colours[:256] for v in c]
+
+
+def _pack(sheet: Image.Image) -> bytes:
+    frame = Image.new("P", (1, 1))
+    frame.putpalette(_palette())
+    out = io.BytesIO()
+    sheet.quantize(palette=frame, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def panel_titles(marker: Mapping) -> str:
+    """Words for what a picture shows, from its marker file; the page uses them as alternative text."""
+    return ", ".join(f"{p['title']} (slice {p['slice']})" for p in marker["panels"])
