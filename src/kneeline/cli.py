@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kneeline",
         description="From a folder of knee MRI and a table of runners to lesion scores and an honest cohort analysis.",
-        epilog="Data flow one way: ingest -> segment -> score -> cohort -> report. `kneeline COMMAND --help` tells more.",
+        epilog="Data flow one way: ingest, segment, score, cohort, report. `kneeline COMMAND --help` tells more.",
     )
     parser.add_argument("--version", action="version", version=f"kneeline {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
