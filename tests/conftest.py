@@ -1,0 +1,17 @@
+"""Shared by all tests: where the optional reference data are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with the real DICOM knee and label maps; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("KNEELINE_SHARED", ROOT.parent / "shared")) / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared reference data are not on this machine (set KNEELINE_SHARED to their folder)")
+    return folder
