@@ -600,6 +600,17 @@ PUBLISHED = Table(
     key=("study", "finding", "group", "quantity", "assumption"),
 )
 
+CLAIMS = Table(
+    "cohort/claims",
+    "what is said about running and knees, beside what was found in the studies it leans on",
+    (
+        Column("claim", "text", "what is said", needed=True),
+        Column("evidence", "text", "what the source reports, with counts and intervals"),
+        Column("verdict", "text", "how far the evidence carries the claim"),
+    ),
+    key=("claim",),
+)
+
 READINGS = Table(
     "readings",
     "what a reader graded: typed by hand or exported from the reading page",
@@ -669,7 +680,8 @@ TRUTH = Table(
 
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EFFUSION, CARTILAGE,
-    KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, ESTIMATES, PUBLISHED, AGREEMENT, CONFUSION, TRUTH,
+    KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION,
+    TRUTH,
 )  # fmt: skip
 
 

@@ -75,6 +75,20 @@ def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: P
     tables.write_text(out / f"{scan_id}_picture.json", json.dumps(marker, indent=1) + "\n")
 
 
+def draw(
+    path: Path,
+    image: Volume,
+    labels: Volume,
+    laterality: str | None,
+    meniscus: Sequence[Row] = (),
+    effusion: Row | None = None,
+    verdict: str | None = None,
+) -> None:
+    """Write the picture of one knee that is in memory; its name is the file's."""
+    lines = caption_lines(path.name.removesuffix("_overlay.png"), verdict, meniscus, effusion)
+    Path(path).write_bytes(draw_knee(image, labels, choose_panels(labels), laterality, lines))
+
+
 def _latest_status(scan_id: str, folders: Sequence[Path]) -> Row | None:
     for folder in folders:
         if tables.status_path(folder, scan_id).exists():
@@ -138,19 +152,30 @@ def _middle(area_mm2: np.ndarray) -> int | None:
 
 
 def caption(scan_id: str, score_dir: Path, status: Row) -> list[str]:
-    """Who and how far to trust it; then the grades, n/a where one is missing, if the score tables exist."""
-    lines = [f"{scan_id}    segmentation: {status.get('verdict') or tables.MISSING}"]
+    """Lines below the slices, from a scan's status and its score tables if they exist."""
     meniscus, effusion = (score_dir / f"{scan_id}_{name}.tsv" for name in ("meniscus", "effusion"))
     if not (meniscus.exists() and effusion.exists()):
+        return caption_lines(scan_id, status.get("verdict"))
+    rows = tables.read_table(effusion, tables.EFFUSION)
+    return caption_lines(
+        scan_id, status.get("verdict"), tables.read_table(meniscus, tables.MENISCUS), rows[0] if rows else {}
+    )
+
+
+def caption_lines(
+    name: str, verdict: str | None, meniscus: Sequence[Row] = (), effusion: Row | None = None
+) -> list[str]:
+    """Who and how far to trust it; then the grades, n/a where one is missing, if there are score rows."""
+    lines = [f"{name}    segmentation: {verdict or tables.MISSING}"]
+    if effusion is None:
         return lines
-    grades = {(r["meniscus"], r["region"]): r["signal_grade"] for r in tables.read_table(meniscus, tables.MENISCUS)}
+    grades = {(r["meniscus"], r["region"]): r["signal_grade"] for r in meniscus}
     parts = [
         f"{side} {' / '.join(_shown(grades.get((side, region))) for region in tables.grading.REGIONS)}"
         for side in MENISCI
     ]
     text = f"signal grade (anterior horn / body / posterior horn): {parts[0]},  {parts[1]}"
-    for row in tables.read_table(effusion, tables.EFFUSION)[:1]:
-        text += f"    effusion grade {_shown(row['effusion_grade'])}, {_shown(row['fluid_ml'], '.1f')} mL"
+    text += f"    effusion grade {_shown(effusion.get('effusion_grade'))}, {_shown(effusion.get('fluid_ml'), '.1f')} mL"
     return [*lines, text]
 
 
