@@ -1,6 +1,21 @@
+rule resolve_config:
+    output:
+        "results/config.json",
+    log:
+        "logs/config.log",
+    conda:
+        "../envs/kneeline.yaml"
+    params:
+        text=resolved_config,
+    localrule: True
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
+
+
 # The only stage that sees the runners' exposure.
 rule cohort:
     input:
+        config="results/config.json",
         participants=settings["participants"],
         readings=settings["readings"] or [],
         scans="results/ingest/scans.tsv",
@@ -20,8 +35,6 @@ rule cohort:
     conda:
         "../envs/kneeline.yaml"
     params:
-        settings=settings["cohort"],
-        config=workflow.configfiles[-1],
         version=VERSIONS["cohort"],
     shell:
-        "kneeline cohort --config {params.config:q} > {log} 2>&1"
+        "kneeline cohort --config {input.config} > {log} 2>&1"

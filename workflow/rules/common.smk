@@ -1,4 +1,6 @@
 # What the rules share: the checked config and the scans. Nothing heavy is imported, no image is touched.
+import json
+
 from kneeline import tables
 from kneeline.config import check_config
 from kneeline.steps import VERSIONS
@@ -32,3 +34,8 @@ def scan_row(wildcards):
 
 def of_all_scans(pattern):
     return [pattern.format(scan=scan) for scan in SCANS]
+
+
+def resolved_config(wildcards):
+    """The config as it is run, defaults filled in, as JSON (which is YAML)."""
+    return json.dumps(settings, indent=1, sort_keys=True)

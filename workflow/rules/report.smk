@@ -18,9 +18,10 @@ rule picture:
 
 rule report:
     input:
-        rules.cohort.output,
-        rules.collect.output,
-        of_all_scans("results/report/{scan}_picture.json"),
+        cohort=rules.cohort.output,
+        config="results/config.json",
+        tables=rules.collect.output,
+        pictures=of_all_scans("results/report/{scan}_picture.json"),
     output:
         report(
             "results/report/report.html",
@@ -33,7 +34,6 @@ rule report:
     conda:
         "../envs/kneeline.yaml"
     params:
-        config=workflow.configfiles[-1],
         version=VERSIONS["report"],
     shell:
-        "kneeline report --config {params.config:q} > {log} 2>&1"
+        "kneeline report --config {input.config} > {log} 2>&1"

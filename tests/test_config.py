@@ -1,0 +1,51 @@
+import pytest
+
+from kneeline import config
+from kneeline.errors import UsageError
+
+GOOD = {"participants": "p.tsv", "scans": "s.tsv"}
+
+
+def test_defaults_are_filled_in_and_the_input_is_left_alone():
+    given = {**GOOD, "cohort": {"distance_cut_km": 40}}
+    out = config.check_config(given)
+    assert out["cohort"]["distance_cut_km"] == 40
+    assert out["cohort"]["min_joint_cell"] == 5
+    assert out["simulate"] is None
+    assert given == {**GOOD, "cohort": {"distance_cut_km": 40}}
+
+
+def test_checking_twice_changes_nothing():
+    once = config.check_config(GOOD)
+    assert config.check_config(once) == once
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"scan": "x"}, "'scan' was unexpected"),
+        ({"scans": 3}, "scans: 3 is not of type 'string'"),
+        ({"cohort": {"primary_outcome": "pain"}}, "cohort.primary_outcome"),
+        ({"cohort": {"distance_unit_km": 0}}, "cohort.distance_unit_km"),
+        ({"simulate": {"runners": 0, "seed": 1}}, "simulate"),
+        ({"cohort": {"adjust": ["age"]}}, "cohort.adjust.0"),
+    ],
+)
+def test_wrong_values_are_named(change, expected):
+    with pytest.raises(UsageError) as told:
+        config.check_config({**GOOD, **change})
+    assert expected in str(told.value)
+
+
+@pytest.mark.parametrize("empty", [None, [], "text", {}])
+def test_what_is_no_config_is_refused(empty):
+    with pytest.raises(UsageError):
+        config.check_config(empty)
+
+
+def test_unreadable_files_say_the_way_out(tmp_path):
+    with pytest.raises(UsageError, match="--config"):
+        config.read_config(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        config.read_config(tmp_path / "bad.yaml")

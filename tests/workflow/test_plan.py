@@ -1,0 +1,96 @@
+"""What the workflow plans, without running it."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kneeline import tables
+from kneeline.simulate.sheets import write_cohort
+from tests.conftest import ROOT
+
+
+def snakemake(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def planned(out) -> dict[str, int]:
+    assert out.returncode == 0, out.stderr
+    table = re.search(r"job +count\n-+ +-+\n(.*?)\n\n", out.stdout + out.stderr, re.DOTALL)
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)} if table else {}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The tracked workflow files without anybody's results."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("Snakefile", "workflow", "config"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+EVERY_SCAN = ("simulate", "ingest", "segment", "score", "picture")
+
+
+def test_bare_snakemake_in_a_fresh_checkout_plans_the_whole_demo(checkout):
+    jobs = planned(snakemake("--cores", "1", "--dry-run", cwd=checkout))
+    assert {name: jobs.get(name) for name in EVERY_SCAN} == dict.fromkeys(EVERY_SCAN, 26)
+    assert {name: jobs.get(name) for name in ("collect", "cohort", "report", "all")} == {
+        "collect": 1, "cohort": 1, "report": 1, "all": 1,
+    }  # fmt: skip
+
+
+def test_the_workflow_file_itself_plans_the_same(checkout):
+    inner = planned(snakemake("--snakefile", "workflow/Snakefile", "--cores", "1", "--dry-run", cwd=checkout))
+    assert inner == planned(snakemake("--cores", "1", "--dry-run", cwd=checkout))
+
+
+def test_the_committed_sheets_are_the_simulated_cohort(tmp_path):
+    made = write_cohort(tmp_path, runners=26, seed=2006)
+    for sheet in ("participants.tsv", "scans.tsv"):
+        assert (made / sheet).read_bytes() == (ROOT / "config" / sheet).read_bytes()
+
+
+def real_scans(folder, *rows, config=""):
+    """A config for scans that are not simulated."""
+    (folder / "config").mkdir(exist_ok=True)
+    scans = [dict(zip(tables.SCANS.header, row, strict=True)) for row in rows]
+    people = [{"participant_id": p} for p in sorted({row["participant_id"] for row in scans})]
+    tables.write_table(folder / "config/scans.tsv", scans, tables.SCANS)
+    tables.write_table(folder / "config/participants.tsv", people, tables.PARTICIPANTS)
+    (folder / "config/config.yaml").write_text(
+        f"participants: config/participants.tsv\nscans: config/scans.tsv\n{config}"
+    )
+    return folder
+
+
+def test_real_scans_two_sessions_and_an_unknown_side(tmp_path):
+    folder = real_scans(
+        tmp_path,
+        ("sub-1", "ses-01", "L", "a"), ("sub-1", "ses-02", "L", "b"), ("sub-2", "ses-01", None, "c"),
+        ("sub-1", "ses-01", "L", "a second series"),
+    )  # fmt: skip
+    jobs = planned(snakemake("--snakefile", ROOT / "workflow/Snakefile", "--cores", "1", "--dry-run", cwd=folder))
+    assert "simulate" not in jobs
+    assert jobs["ingest"] == jobs["segment"] == jobs["score"] == jobs["picture"] == 3
+
+
+def test_an_absent_scan_does_not_stop_the_plan_of_the_others(tmp_path):
+    folder = real_scans(tmp_path, ("sub-1", "ses-01", "L", "no/such/folder"), ("sub-2", "ses-01", "R", "nor/this"))
+    jobs = planned(snakemake("--snakefile", ROOT / "workflow/Snakefile", "--cores", "1", "--dry-run", cwd=folder))
+    assert jobs["ingest"] == 2
+
+
+def test_a_misspelt_key_stops_before_the_first_job(tmp_path):
+    folder = real_scans(tmp_path, ("sub-1", "ses-01", "L", "a"), config="cohrt: {}\n")
+    out = snakemake("--snakefile", ROOT / "workflow/Snakefile", "--cores", "1", cwd=folder)
+    assert out.returncode != 0
+    assert "'cohrt' was unexpected" in out.stdout + out.stderr
+    assert not (folder / "results").exists()
+
+
+def test_lint_is_content():
+    assert snakemake("--lint").returncode == 0

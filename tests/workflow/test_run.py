@@ -1,0 +1,145 @@
+"""The whole workflow on three good knees and a folder of planted faults: nothing lost, killed and resumed alike."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kneeline import tables
+from kneeline.simulate.cohort import draw_cohort
+from kneeline.simulate.run import simulate_scan
+from tests.ingest.faults import plant_faults
+from tests.workflow.test_plan import real_scans
+
+RUNNERS, SEED = 3, 11
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Folder with three simulated knees as DICOM and one folder per planted fault; what ingest should say of each."""
+    root = tmp_path_factory.mktemp("inputs")
+    expected = {}
+    rows = []
+    for row in draw_cohort(RUNNERS, SEED).scans:
+        scan = tables.scan_id(row["participant_id"], row["session_id"], row["laterality"])
+        simulate_scan(scan, RUNNERS, SEED, root / "good")
+        rows.append((row["participant_id"], row["session_id"], row["laterality"], root / "good" / scan))
+        expected[scan] = None
+    for number, (name, reason_code) in enumerate(sorted(plant_faults(root / "faulty").items()), start=1):
+        person = f"sub-9{number:02d}"
+        rows.append((person, "ses-01", "L", root / "faulty" / name))
+        expected[f"{person}_ses-01_knee-L"] = reason_code
+    return rows, expected
+
+
+def command(folder, cores, *more):
+    return [sys.executable, "-m", "kneeline", "run", "--directory", str(folder), "--cores", str(cores), *more]
+
+
+def run(folder, cores, *more):
+    return subprocess.run(command(folder, cores, *more), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, tmp_path_factory):
+    folder = real_scans(tmp_path_factory.mktemp("undisturbed"), *inputs[0])
+    return folder, run(folder, 2)
+
+
+def tables_of(folder) -> dict[str, bytes]:
+    results = Path(folder) / "results"
+    return {str(p.relative_to(results)): p.read_bytes() for p in sorted(results.rglob("*.tsv"))}
+
+
+def outcomes(folder):
+    rows = tables.read_table(Path(folder) / "results/ingest/scans.tsv", tables.INGEST_SCANS)
+    return {row["scan_id"]: row["reason_code"] for row in rows}
+
+
+def test_good_knees_are_scored_and_each_fault_is_set_aside_with_its_reason(inputs, undisturbed):
+    folder, out = undisturbed
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert len([c for c in inputs[1].values() if c]) >= 10
+    assert outcomes(folder) == inputs[1]
+    rows = tables.read_table(folder / "results/ingest/scans.tsv", tables.INGEST_SCANS)
+    assert all(len(row["reason"].split()) > 5 for row in rows if row["status"] != "ok")
+    assert len(tables.read_table(folder / "results/score/meniscus.tsv", tables.MENISCUS)) == 6 * RUNNERS
+    assert len(tables.read_table(folder / "results/score/effusion.tsv", tables.EFFUSION)) == RUNNERS
+    page = (folder / "results/report/report.html").read_text()
+    assert all(scan in page for scan in inputs[1])
+
+
+def test_everything_done_means_nothing_to_do_and_strict_says_that_scans_were_set_aside(undisturbed):
+    folder, _ = undisturbed
+    before = {p: p.stat().st_mtime_ns for p in (folder / "results").rglob("*") if p.is_file()}
+    out = run(folder, 2, "--strict")
+    assert out.returncode == 1, out.stdout + out.stderr
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_a_changed_row_reruns_its_scan_only(undisturbed, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(undisturbed[0], folder)
+    sheet = folder / "config/scans.tsv"
+    rows = tables.read_table(sheet, tables.SCANS)
+    rows[0]["path"] = str(shutil.copytree(rows[0]["path"], tmp_path / "moved"))
+    tables.write_table(sheet, rows, tables.SCANS)
+    out = run(folder, 1, "--dry-run")
+    planned = [line for line in (out.stdout + out.stderr).splitlines() if line.startswith(("ingest ", "segment "))]
+    assert [line.split() for line in planned] == [["ingest", "1"], ["segment", "1"]]
+
+
+def test_killed_and_started_again_on_one_core_gives_the_same_bytes(inputs, undisturbed, tmp_path):
+    folder = real_scans(tmp_path, *inputs[0])
+    process = subprocess.Popen(
+        command(folder, 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 300
+    while len(list((folder / "results/segment").glob("*_status.json"))) < 2:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "results/report/report.html").exists()
+
+    out = run(folder, 1)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "was killed" in out.stderr
+    assert tables_of(folder) == tables_of(undisturbed[0])
+    page = "results/report/report.html"
+    assert (folder / page).read_bytes() == (undisturbed[0] / page).read_bytes()
+
+
+def test_the_inputs_are_left_as_they_were(inputs, undisturbed):
+    """Newer than the sheets would mean that the run touched them."""
+    started = (undisturbed[0] / "config/config.yaml").stat().st_mtime_ns
+    for row in inputs[0]:
+        for path in Path(row[3]).rglob("*"):
+            assert path.lstat().st_mtime_ns <= started
+
+
+def test_no_identity_of_the_headers_in_any_result(inputs, undisturbed):
+    import pydicom
+
+    planted = set()
+    for row in inputs[0]:
+        for path in sorted(Path(row[3]).rglob("*"))[:1]:
+            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "InstitutionName"):
+                value = str(header.get(keyword, "")).encode()
+                if len(value) > 5:
+                    planted.add(value)
+    assert planted
+    for path in (undisturbed[0] / "results").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".gz":
+                content = gzip.decompress(content)
+            assert not [p for p in planted if p in content], path
