@@ -63,3 +63,10 @@ def test_lock_satisfies_the_floors_is_hashed_and_names_no_address(lock, project)
         versions = pins[requirement.name.lower()]
         assert all(requirement.specifier.contains(v) for v in versions), requirement
     assert not {"torch", "tensorflow"} & set(pins)
+
+
+def test_every_package_folder_is_shipped():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    source = ROOT / "src"
+    folders = {".".join(p.parent.relative_to(source).parts) for p in source.rglob("*.py")}
+    assert set(packages) == folders | {"kneeline.workflow"}

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.conftest import ROOT
 
 from kneeline import tables
 from kneeline.simulate.sheets import write_cohort
-from tests.conftest import ROOT
 
 
 def snakemake(*arguments, cwd=ROOT):

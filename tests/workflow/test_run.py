@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-
-from kneeline import tables
 from kneeline.simulate.cohort import draw_cohort
 from kneeline.simulate.run import simulate_scan
 from tests.ingest.faults import plant_faults
 from tests.workflow.test_plan import real_scans
+
+from kneeline import tables
 
 RUNNERS, SEED = 3, 11
 
