@@ -42,7 +42,7 @@ def run(
     ]  # fmt: skip
     # Each job computes on the one core that Snakemake counts for it.
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
-    with _only_run_in(directory, command):
+    with _only_run_in(directory):
         code = subprocess.run(command, env=environment, check=False).returncode
     if dry_run:
         return code
@@ -68,7 +68,7 @@ def _summary(directory: Path) -> int:
 
 
 @contextlib.contextmanager
-def _only_run_in(directory: Path, command: list[str]) -> Iterator[None]:
+def _only_run_in(directory: Path) -> Iterator[None]:
     """Hold the folder for one `kneeline run`.
 
     The kernel frees our lock when the process dies, however it dies. So if we get it while Snakemake's own lock is
