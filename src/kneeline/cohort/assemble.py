@@ -1,0 +1,167 @@
+"""The analysis table: one row a knee, scores and runner together, and the flow of who is in it and who is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kneeline import grading, tables
+from kneeline.cohort.runners import read_runners
+from kneeline.errors import UsageError
+from kneeline.tables import KNEE_KEYS, Row
+
+REGION_GRADES = tuple(f"{m}_{r}_signal_grade" for m in grading.MENISCI for r in grading.REGIONS)
+_KEYS = list(KNEE_KEYS)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Rows of KNEES (every scored knee), the runners' rows, rows of FLOW."""
+
+    knees: list[Row]
+    runners: list[Row]
+    flow: list[Row]
+
+
+def read_cohort(participants: Path, scans: Path, score_dir: Path) -> Cohort:
+    """Read, check and join the participants sheet, the status of every scan and the score tables.
+
+    Raises
+    ------
+    UsageError
+        A sheet has faults, or the tables contradict each other (then no row could be trusted).
+    """
+    runners = read_runners(participants)
+    statuses = tables.read_table(scans, tables.INGEST_SCANS)
+    meniscus = tables.read_table(Path(score_dir) / "meniscus.tsv", tables.MENISCUS)
+    effusion = tables.read_table(Path(score_dir) / "effusion.tsv", tables.EFFUSION)
+    knees = join_knees(statuses, meniscus, effusion, runners)
+    return Cohort(knees, runners, trace_flow(runners, statuses, knees))
+
+
+def join_knees(statuses: list[Row], meniscus: list[Row], effusion: list[Row], runners: list[Row]) -> list[Row]:
+    """One row of KNEES for each scan that came through, in key order.
+
+    A knee whose runner is not in the participants sheet stays, with empty runner columns.
+    """
+    good = [row for row in statuses if row["status"] == "ok"]
+    expected = {_key(row) for row in good}
+    if len(expected) < len(good):
+        raise UsageError("two scans of the scans table came through as the same knee of the same visit; gather again")
+    for name, rows in (("meniscus", meniscus), ("effusion", effusion)):
+        found = {_key(row) for row in rows}
+        if found != expected:
+            raise UsageError(
+                f"the {name} scores and the scans table disagree about the knees that came through: "
+                f"{_names(expected - found) or 'none'} without scores, {_names(found - expected) or 'none'} "
+                "without a scan; gather the score tables again"
+            )
+    if not good:
+        return []
+    grades = _signal_grades(meniscus)
+    frame = pd.DataFrame([{**{k: row[k] for k in _KEYS}, **grades[_key(row)]} for row in good], dtype=object)
+    fluid = pd.DataFrame(effusion, columns=tables.EFFUSION.header, dtype=object).drop(columns="flags")
+    verdict = pd.DataFrame(good, dtype=object)[[*_KEYS, "verdict"]]
+    people = pd.DataFrame(runners, columns=tables.PARTICIPANTS.header, dtype=object)
+    joined = (
+        frame.merge(fluid, on=_KEYS, how="left", validate="one_to_one")
+        .merge(verdict, on=_KEYS, how="left", validate="one_to_one")
+        .merge(people, on="participant_id", how="left", validate="many_to_one")
+    )
+    if len(joined) != len(good):
+        raise UsageError(
+            f"{len(good)} knees came through, {len(joined)} after joining; the tables' keys are not unique"
+        )
+    rows = [
+        {name: None if pd.isna(value) else value for name, value in row.items() if name in tables.KNEES.header}
+        for row in joined.to_dict("records")
+    ]
+    return sorted(rows, key=_key)
+
+
+def _signal_grades(meniscus: list[Row]) -> dict[tuple, Row]:
+    """Grades of the regions of each knee, and the knee's own."""
+    knees: dict[tuple, Row] = {}
+    for row in meniscus:
+        grades = knees.setdefault(_key(row), dict.fromkeys(REGION_GRADES))
+        grades[f"{row['meniscus']}_{row['region']}_signal_grade"] = row["signal_grade"]
+    return {key: {"signal_grade": highest_grade(grades.values()), **grades} for key, grades in knees.items()}
+
+
+def highest_grade(grades: Iterable[int | None]) -> int | None:
+    """Highest grade of a knee's regions; missing while a region without grade could still be higher.
+
+    >>> highest_grade([0, 1, 0]), highest_grade([0, None, 1]), highest_grade([3, None])
+    (1, None, 3)
+    """
+    grades = list(grades)
+    known = [grade for grade in grades if grade is not None]
+    if len(known) == len(grades) or max(known, default=-1) == max(grading.GRADES):
+        return max(known, default=None)
+    return None
+
+
+def trace_flow(runners: list[Row], statuses: list[Row], knees: list[Row]) -> list[Row]:
+    """Rows of FLOW from the sheets to the scored knees; each loss with its reason, nobody unaccounted for."""
+    sheet = {row["participant_id"] for row in runners}
+    scanned = {row["participant_id"] for row in statuses}
+    flow = [
+        _step("runners in the participants sheet", sheet, None),
+        _step("scans in the scans table", scanned, len(statuses)),
+    ]
+    if sheet - scanned:
+        flow.append(_step("less runners without a scan", sheet - scanned, 0, _names(sheet - scanned)))
+    aside: dict[tuple, list[Row]] = {}
+    for row in statuses:
+        if row["status"] != "ok":
+            aside.setdefault((row["stage"], row["reason_code"]), []).append(row)
+    for (stage, code), rows in sorted(aside.items(), key=str):
+        who = {row["participant_id"] for row in rows}
+        reasons = sorted({row["reason"] or "no reason given" for row in rows})
+        why = f"{code}: {reasons[0]}" if len(reasons) == 1 else f"{code}: {len(reasons)} different wordings"
+        flow.append(_step(f"less scans set aside at {stage}", who, len(rows), f"{why} ({_names(who)})"))
+    flow.append(_step("scored knees", {row["participant_id"] for row in knees}, len(knees)))
+    for step, reason, lost in (
+        (
+            "less knees of runners who are not in the participants sheet",
+            "their scores are kept, no exposure is known",
+            [row for row in knees if row["participant_id"] not in sheet],
+        ),
+        (
+            "less knees with an unusable segmentation",
+            "the segmentation's own verdict; their scores are kept but not analysed",
+            [row for row in knees if row["participant_id"] in sheet and not usable(row)],
+        ),
+    ):
+        who = {row["participant_id"] for row in lost}
+        if lost:
+            flow.append(_step(step, who, len(lost), f"{reason} ({_names(who)})"))
+    kept = [row for row in knees if row["participant_id"] in sheet and usable(row)]
+    flow.append(_step("knees to analyse", {row["participant_id"] for row in kept}, len(kept)))
+    return flow
+
+
+def usable(knee: Row) -> bool:
+    return knee["verdict"] != "unusable"
+
+
+def to_analyse(cohort: Cohort) -> list[Row]:
+    """The knees that enter models and prevalences: usable, and their runner is in the participants sheet."""
+    sheet = {row["participant_id"] for row in cohort.runners}
+    return [row for row in cohort.knees if row["participant_id"] in sheet and usable(row)]
+
+
+def _step(step: str, who: set[str], n_scans: int | None, reason: str | None = None) -> Row:
+    return {"step": step, "n_participants": len(who), "n_scans": n_scans, "reason": reason}
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return tuple(row[k] or "" for k in KNEE_KEYS)
+
+
+def _names(keys: Iterable) -> str:
+    words = sorted(" ".join(part for part in key if part) if isinstance(key, tuple) else key for key in keys)
+    return ", ".join(words[:12]) + (f" and {len(words) - 12} more" if len(words) > 12 else "")

@@ -1,0 +1,67 @@
+"""The cohort stage: score tables and the participants sheet in, tables of estimates out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kneeline import tables
+from kneeline.cohort.agreement import compare_raters
+from kneeline.cohort.assemble import read_cohort, to_analyse
+from kneeline.cohort.joint import joint_cells
+from kneeline.cohort.models import model_flow, relate
+from kneeline.cohort.prevalence import prevalence
+from kneeline.cohort.published import published
+from kneeline.cohort.settings import OUTCOMES, read_settings
+from kneeline.cohort.table_one import table_one
+from kneeline.tables import Row, Table
+
+
+def run_cohort(
+    participants: Path,
+    scans: Path,
+    score_dir: Path,
+    out: Path,
+    config: Mapping[str, Any],
+    readings: Path | None = None,
+) -> None:
+    """Write every cohort table into `out`.
+
+    Parameters
+    ----------
+    participants
+        The participants sheet.
+    scans
+        `ingest/scans.tsv`: what became of each scan.
+    score_dir
+        Folder of `meniscus.tsv` and `effusion.tsv`.
+    config
+        The `cohort` block of config.yaml.
+    readings
+        What readers graded, if there is such a table.
+
+    Raises
+    ------
+    UsageError
+        A sheet, the settings or the score tables are wrong; nothing is written then.
+    """
+    settings = read_settings(config)
+    cohort = read_cohort(Path(participants), Path(scans), Path(score_dir))
+    read = None if readings is None else tables.read_table(readings, tables.READINGS)
+    knees = to_analyse(cohort)
+    studied = {row["participant_id"] for row in knees}
+    agreement, confusion = compare_raters(cohort.knees, read)
+    written: list[tuple[Table, list[Row]]] = [
+        (tables.KNEES, cohort.knees),
+        (tables.FLOW, cohort.flow + model_flow(knees, settings)),
+        (tables.TABLE_ONE, table_one([row for row in cohort.runners if row["participant_id"] in studied], settings)),
+        (tables.PREVALENCE, prevalence(knees)),
+        (tables.JOINT_CELLS, [row for outcome in OUTCOMES for row in joint_cells(knees, outcome, settings)]),
+        (tables.ESTIMATES, relate(knees, settings)),
+        (tables.PUBLISHED, published()),
+        (tables.AGREEMENT, agreement),
+        (tables.CONFUSION, confusion),
+    ]
+    for table, rows in written:
+        tables.write_table(Path(out) / f"{table.name.removeprefix('cohort/')}.tsv", rows, table)

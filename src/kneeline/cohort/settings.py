@@ -1,0 +1,56 @@
+"""What the cohort analysis was told to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from kneeline import tables
+from kneeline.errors import UsageError
+
+OUTCOMES = ("signal_grade", "effusion_grade")
+COVARIATES = ("sex", *(c.name for c in tables.PARTICIPANTS.columns if c.kind == "float"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The `cohort` block of config.yaml."""
+
+    primary_outcome: str = "signal_grade"
+    distance_unit_km: float = 10
+    distance_cut_km: float = 32
+    adjust: tuple[str, ...] = ("age_years", "sex", "bmi_kg_m2")
+    min_joint_cell: int = 5
+
+    @property
+    def distance_term(self) -> str:
+        return f"distance_per_{self.distance_unit_km:g}_km"
+
+    @property
+    def cut_term(self) -> str:
+        return f"distance_from_{self.distance_cut_km:g}_km"
+
+    @property
+    def distance_groups(self) -> tuple[str, str]:
+        return f"below_{self.distance_cut_km:g}_km", f"from_{self.distance_cut_km:g}_km"
+
+
+def read_settings(block: Mapping[str, Any]) -> Settings:
+    """Settings from the config block, or UsageError with every fault found."""
+    known = {field.name for field in fields(Settings)}
+    faults = [f"unknown setting {name}" for name in sorted(set(block) - known)]
+    values = {name: value for name, value in block.items() if name in known}
+    values["adjust"] = tuple(values.get("adjust", Settings.adjust))
+    settings = Settings(**values)
+    if settings.primary_outcome not in OUTCOMES:
+        faults.append(f"primary_outcome: expected {' or '.join(OUTCOMES)}, got {settings.primary_outcome!r}")
+    for name in ("distance_unit_km", "distance_cut_km", "min_joint_cell"):
+        if not getattr(settings, name) > 0:
+            faults.append(f"{name}: expected a number above 0, got {getattr(settings, name)!r}")
+    for name in settings.adjust:
+        if name not in COVARIATES or name == "weekly_distance_km":
+            faults.append(f"adjust: {name!r} is no covariate; expected some of {', '.join(COVARIATES)}")
+    if faults:
+        raise UsageError(f"cohort settings: {len(faults)} fault(s)\n  " + "\n  ".join(faults))
+    return settings
