@@ -1,0 +1,20 @@
+"""Free text of a header as a set of words; the text itself goes no further than the functions that look for known words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from kneeline.ingest.headers import File
+
+
+def words_in(text: object) -> list[str]:
+    """Runs of letters and digits, upper case, without accents: "Sag PD-fs_Li" is SAG, PD, FS, LI."""
+    plain = unicodedata.normalize("NFKD", str(text or "")).encode("ascii", "ignore").decode().upper()
+    return re.findall(r"[A-Z0-9]+", plain)
+
+
+def series_words(file: File) -> set[str]:
+    """Words of the texts that name a series."""
+    texts = (file.get(k) for k in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName"))
+    return {word for text in texts for word in words_in(text)}
