@@ -231,7 +231,7 @@ def _check_broken(frames: list[Frame], found: Found) -> bool:
     if ours:
         raise Refusal(
             "unreadable_file",
-            f"expected every DICOM file of the series to be readable, {len(ours)} cannot be read and may be its slices; "
+            f"expected readable DICOM files only, {len(ours)} cannot be read and may be its slices; "
             "copy the series again, or remove files that do not belong to it",
         )
     return bool(near)

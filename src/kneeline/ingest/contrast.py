@@ -11,8 +11,8 @@ from kneeline.ingest.words import series_words, words_in
 
 _DESS = {"DESS", "MENSA", "3DDESS", "DE3D", "DE3D1"}
 _FAT_SUPPRESSED = {
-    "FS", "FATSAT", "FSAT", "FATSUP", "SPAIR", "SPIR", "SPECIAL", "STIR", "TIRM", "WE", "WATS", "PROSET", "PDFS", "T2FS",
-    "PDWFS", "FATSUPPRESSED", "CHESS",
+    "FS", "FATSAT", "FSAT", "FATSUP", "SPAIR", "SPIR", "SPECIAL", "STIR", "TIRM", "WE", "WATS", "PROSET", "PDFS",
+    "T2FS", "PDWFS", "FATSUPPRESSED", "CHESS",
 }  # fmt: skip
 _T1 = {"T1", "T1W", "FLASH", "SPGR", "MPRAGE"}
 _T2 = {"T2", "T2W", "T2FS", "T2WFS"}

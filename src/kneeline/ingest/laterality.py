@@ -1,7 +1,7 @@
 """Left or right knee: what the table, the tags and the texts say, and whether they agree.
 
-Text is read word by word and with suspicion: a text that names both sides says nothing, and the short forms (L, RT, LI...)
-count only beside a word for knee. No text leaves this module, only L or R.
+Text is read word by word and with suspicion: a text that names both sides says nothing, and the short forms (L, RT,
+LI...) count only beside a word for knee. No text leaves this module, only L or R.
 """
 
 from __future__ import annotations

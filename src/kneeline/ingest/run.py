@@ -1,4 +1,4 @@
-"""The stage: one scan from its paths to image, sidecar, series table, quality row and status; and the cohort's sheet."""
+"""The stage: one scan from its paths to image, sidecar, series table, quality row and status."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EXPECTED_REFUSALS = {
 class Knee:
     """One image of one knee, with all that is known of it and may be told.
 
-    `echoes` is (I, J, K, echo) by rising echo time, None unless there are several; `sidecar` holds whitelisted keys only.
+    `echoes` is (I, J, K, echo) by rising echo time, None unless there are several; `sidecar` holds whitelisted keys.
     """
 
     image: Volume
@@ -204,7 +204,8 @@ def _overall_refusal(candidates: list[Candidate]) -> Refusal:
     codes = sorted({r.code for r in telling})
     return Refusal(
         "nothing_usable",
-        f"expected one usable series, all {len(candidates)} were refused ({', '.join(codes)}); the series table says why",
+        f"expected one usable series, all {len(candidates)} were refused ({', '.join(codes)}); "
+        "the series table says why",
     )
 
 
@@ -262,3 +263,11 @@ def _quiet():
             yield
     finally:
         logger.setLevel(level)
+
+
+def inventory(root: str | Path) -> list[Row]:
+    """Rows of SCANS for a tree with one folder a participant; sides come from headers, ids from the folders' order."""
+    from kneeline.ingest.inventory import scans_below
+
+    with _quiet():
+        return scans_below(Path(root))

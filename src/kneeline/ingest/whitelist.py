@@ -42,8 +42,8 @@ Architect Artist Brivo Discovery Explorer Hero MR355 MR360 MR450 MR450w MR750 MR
 Voyager HDx HDxt HDe
 Achieva Ambition Elition Evolution Ingenia Intera Panorama Prodiva
 Atlas Elan Galan Orian Titan Vantage Aperto Echelon Oasis uMR
-""".split()
-_MODEL_WORDS = {word.upper(): word for name in _MODELS for word in name.split("_")}
+"""
+_MODEL_WORDS = {word.upper(): word for name in _MODELS.split() for word in name.split("_")}
 
 
 def acquisition_of(frame: Frame) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Free text of a header as a set of words; the text itself goes no further than the functions that look for known words."""
+"""Free text of a header as words; the text itself goes no further than the functions that look for known words."""
 
 from __future__ import annotations
 
