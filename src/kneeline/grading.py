@@ -27,6 +27,15 @@ class SignalRule:
     name: str = "signal_grade"
     version: str = "1"
     source: str = "Shellock AJR 1991;157:1239 for 0-3; two-slice-touch: De Smet and Tuite AJR 2006"
+    # Signal ratio (0 dark meniscus, 1 hyaline cartilage beside it) from which tissue is hyperintense: halfway, so that
+    # a blurred lesion keeps its true size. Project decision.
+    hyperintense_ratio: float = 0.5
+    # Depth below the meniscus' border at which signal is its own, not that of a neighbour sharing the pixel: one and
+    # a half common pixels. A component needs a core this deep; from it, it may reach the border. Project decision.
+    rim_mm: float = 0.7
+    # Contrast of the two reference levels against noise below which signal is not read at all. Project decision
+    # (Rose's criterion for seeing a detail is about 5; components of ten voxels need less).
+    min_contrast_to_noise: float = 3.0
     # Smallest hyperintense component that counts: below it noise and partial volume decide. Project decision.
     min_component_mm3: float = 8.0
     # A component at least this long is linear, a shorter one focal or globular. Project decision.
@@ -126,13 +135,22 @@ def _steps(value: float, cuts: tuple[float, ...]) -> int:
 
 
 def grade_effusion_depth(
-    midline_depth_mm: float | None, lateral_depth_mm: float | None, rule: EffusionDepthRule = EFFUSION_DEPTH
+    midline_depth_mm: float | None,
+    lateral_depth_mm: float | None,
+    rule: EffusionDepthRule = EFFUSION_DEPTH,
+    *,
+    pouch_in_view: bool | None = True,
 ) -> int | None:
-    """The higher of the grades of the two depths; None when neither could be measured.
+    """The higher of the grades of the two depths.
 
-    >>> grade_effusion_depth(5.0, 2.0), grade_effusion_depth(None, None)
-    (1, None)
+    None when neither could be measured, or when the suprapatellar pouch is not known to lie inside the image: what is
+    cut off is not small.
+
+    >>> grade_effusion_depth(5.0, 2.0), grade_effusion_depth(None, None), grade_effusion_depth(5, 2, pouch_in_view=False)
+    (1, None, None)
     """
+    if not pouch_in_view:
+        return None
     grades = [
         _steps(depth, cuts)
         for depth, cuts in ((midline_depth_mm, rule.midline_mm), (lateral_depth_mm, rule.lateral_mm))
@@ -141,12 +159,15 @@ def grade_effusion_depth(
     return max(grades) if grades else None
 
 
-def grade_effusion_volume(fluid_ml: float | None, rule: EffusionVolumeRule = EFFUSION_VOLUME) -> int | None:
-    """
+def grade_effusion_volume(
+    fluid_ml: float | None, rule: EffusionVolumeRule = EFFUSION_VOLUME, *, pouch_in_view: bool | None = True
+) -> int | None:
+    """Grade of the fluid volume; None when it is missing or the suprapatellar pouch is not known to be in view.
+
     >>> grade_effusion_volume(3.0), grade_effusion_volume(20.0), grade_effusion_volume(None)
     (0, 2, None)
     """
-    return None if fluid_ml is None else _steps(fluid_ml, rule.fluid_ml)
+    return None if fluid_ml is None or not pouch_in_view else _steps(fluid_ml, rule.fluid_ml)
 
 
 def strike_from_index(strike_index_pct: float, rule: StrikeRule = STRIKE) -> str:

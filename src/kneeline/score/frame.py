@@ -1,0 +1,105 @@
+"""The frame in which a knee is measured: every knee as a right one, in the canonical sagittal view.
+
+Mirroring a left knee first makes the mirror law (equal rows, side swapped) true by construction, and re-ordering the
+axes makes every measurement independent of how the scanner stored its slices. Nothing is resampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kneeline.labels import Label
+from kneeline.volume import SAGITTAL, Volume, medial_sign, mirror, reorient
+
+# Spacings within this share of the largest count as equal; the first of them (sagittal images) is the slice axis.
+SAME_SPACING = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Knee:
+    """Image (float32) and labels on one grid: a right knee in "RIP" order, array axes lateral, inferior, posterior."""
+
+    image: Volume
+    labels: Volume
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        return self.image.spacing_mm
+
+    @cached_property
+    def slice_axis(self) -> int:
+        """The array axis across the images: that of the largest spacing."""
+        spacing = np.array(self.spacing_mm)
+        return int(np.argmax(spacing >= (1 - SAME_SPACING) * spacing.max()))
+
+    @property
+    def slice_spacing_mm(self) -> float:
+        return self.spacing_mm[self.slice_axis]
+
+    @cached_property
+    def pixel_mm(self) -> float:
+        """The larger pixel edge within an image."""
+        return max(s for axis, s in enumerate(self.spacing_mm) if axis != self.slice_axis)
+
+    @cached_property
+    def in_plane_mm(self) -> tuple[float, float, float]:
+        """Sampling for distances within single images: other images are out of reach."""
+        spacing = list(self.spacing_mm)
+        spacing[self.slice_axis] = OUT_OF_REACH_MM
+        return tuple(spacing)
+
+    def mask(self, *labels: Label) -> np.ndarray:
+        if len(labels) == 1:
+            return self.labels.array == labels[0]
+        return np.isin(self.labels.array, labels)
+
+    def world(self, mask: np.ndarray) -> np.ndarray:
+        """Centres of the voxels of a mask, (N, 3) mm, in this (right-knee) world."""
+        return self.labels.geometry.to_world(np.argwhere(mask))
+
+    def crop(self, box: tuple[slice, slice, slice]) -> Knee:
+        return Knee(crop(self.image, box), crop(self.labels, box))
+
+
+# Larger than any knee: an in-plane distance map holds at least this where the image has no target.
+OUT_OF_REACH_MM = 1e4
+
+
+def canonical(image: Volume, labels: Volume, laterality: str) -> Knee:
+    """Any labelled knee in the frame of measurement.
+
+    Raises
+    ------
+    ValueError
+        If image and labels are not on one grid.
+    """
+    if not image.geometry.same_as(labels.geometry):
+        raise ValueError(f"image {image.shape} and labels {labels.shape} must be on one grid")
+    if medial_sign(laterality) > 0:
+        image, labels = mirror(image), mirror(labels)
+    image, labels = reorient(image, SAGITTAL), reorient(labels, SAGITTAL)
+    return Knee(
+        Volume(np.ascontiguousarray(image.array, np.float32), image.affine),
+        Volume(np.ascontiguousarray(labels.array), labels.affine),
+    )
+
+
+def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.geometry.to_world(np.array([s.start for s in box]))
+    return Volume(volume.array[box], affine)
+
+
+def box_around(mask: np.ndarray, spacing_mm: tuple[float, float, float], margin_mm: float):
+    """Slices of the smallest box that holds a mask and `margin_mm` on each side; None for an empty mask."""
+    box = []
+    for axis, spacing in enumerate(spacing_mm):
+        used = np.flatnonzero(mask.any(tuple(a for a in range(3) if a != axis)))
+        if not used.size:
+            return None
+        margin = int(np.ceil(margin_mm / spacing))
+        box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, mask.shape[axis])))
+    return tuple(box)

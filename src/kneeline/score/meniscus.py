@@ -1,0 +1,209 @@
+"""Both menisci of a knee: region by region, volume, signal, T2 and the grade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kneeline.grading import REGIONS, SIGNAL, SignalRule, grade_signal
+from kneeline.labels import MENISCI, Label
+from kneeline.score import references
+from kneeline.score.frame import Knee, box_around
+from kneeline.score.references import Brightness, DarkLevel
+from kneeline.score.regions import meniscus_regions
+from kneeline.score.rows import as_stored
+from kneeline.score.signal import Component, Tissue, find_components, meniscus_tissue
+from kneeline.score.t2 import fit_t2
+from kneeline.tables import Row
+
+# Surroundings of a meniscus that hold its reference tissue.
+MARGIN_MM = 12.0
+# Images further apart than this miss half of a horn; the usual knee protocol has 3 to 4 mm.
+THICK_MM = 4.1
+# Fewer inner voxels than this make a region's signal unsure.
+FEW_VOXELS = 20
+# A component belongs to the region that holds most of it, and to another that holds this share and a countable volume.
+SHARED = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class EchoTrain:
+    """Echoes on the grid of the knee, (I, J, K, echoes), in order of their times; noise SD of each channel."""
+
+    echoes: np.ndarray
+    times_ms: np.ndarray
+    noise_sd: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Meniscus:
+    """What is known of one meniscus before it is compared with the other."""
+
+    knee: Knee
+    box: tuple[slice, slice, slice]
+    tissue: Tissue
+    region: np.ndarray  # index into REGIONS inside the mask, -1 outside
+    labelled: np.ndarray  # the label's own voxels; the tissue has its holes filled
+    brightness: Brightness | None
+    dark: DarkLevel | None
+    cortex: float | None
+
+
+def measure_menisci(knee: Knee, train: EchoTrain | None = None, rule: SignalRule = SIGNAL) -> list[Row]:
+    """Rows of tables.MENISCUS without knee keys: medial then lateral, front to back.
+
+    A meniscus that is not outlined has rows with missing values and the flag `not_segmented`.
+    """
+    inner = _inner_point(knee)
+    found = {name: _look_at(knee, label, inner, rule) for name, label in MENISCI.items()}
+    rows = []
+    for name in MENISCI:
+        others = [m for n, m in found.items() if n != name and m is not None]
+        meniscus = found[name]
+        if meniscus is None:
+            rows += [_empty_row(name, region) | {"flags": "not_segmented"} for region in REGIONS]
+        else:
+            rows += _rows(name, meniscus, others[0].dark if others else None, train, rule)
+    return rows
+
+
+def _inner_point(knee: Knee) -> np.ndarray:
+    """A point between the menisci: to it both open."""
+    centres = [knee.world(knee.mask(label)).mean(0) for label in MENISCI.values() if knee.mask(label).any()]
+    if len(centres) == 2:
+        return np.mean(centres, axis=0)
+    bone = knee.world(knee.mask(Label.TIBIA, Label.FEMUR))
+    return bone.mean(0) if len(bone) else knee.labels.geometry.to_world((np.array(knee.labels.shape) - 1) / 2)
+
+
+def _look_at(knee: Knee, label: Label, inner: np.ndarray, rule: SignalRule) -> _Meniscus | None:
+    box = box_around(knee.mask(label), knee.spacing_mm, MARGIN_MM)
+    if box is None:
+        return None
+    part = knee.crop(box)
+    tissue = meniscus_tissue(part, label, rule)
+    region = np.full(part.image.shape, -1, np.int8)
+    region[tissue.mask] = meniscus_regions(part.world(tissue.mask), inner)
+    brightness = references.measure_brightness(part)
+    dark = cortex = None
+    if brightness is not None:
+        dark = references.measure_dark(brightness.level[tissue.core])
+        cortex = references.measure_cortex(part, brightness)
+    return _Meniscus(part, box, tissue, region, part.mask(label), brightness, dark, cortex)
+
+
+def _empty_row(meniscus: str, region: str) -> Row:
+    names = (
+        "volume_mm3", "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm",
+        "surface_distance_mm", "surface_slices", "signal_grade", "t2_ms",
+    )  # fmt: skip
+    return {"meniscus": meniscus, "region": region} | dict.fromkeys(names)
+
+
+def _rows(
+    name: str, meniscus: _Meniscus, other: DarkLevel | None, train: EchoTrain | None, rule: SignalRule
+) -> list[Row]:
+    knee, tissue = meniscus.knee, meniscus.tissue
+    flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_MM else []
+    ratio, components = None, []
+    if meniscus.brightness is None or meniscus.dark is None:
+        flags.append("no_reference")
+    else:
+        dark, borrowed = references.choose_dark(meniscus.dark, other)
+        if not references.has_contrast(dark, meniscus.cortex, rule):
+            flags.append("low_contrast")
+        else:
+            if borrowed:
+                flags.append("dark_reference_borrowed")
+            if meniscus.brightness.source != "cartilage":
+                flags.append(f"{meniscus.brightness.source}_reference")
+            ratio = references.signal_ratio(meniscus.brightness.level, dark)
+            components = find_components(ratio, tissue, knee, rule)
+    shares = region_shares(components, meniscus.region, knee.image.voxel_mm3, rule)
+    rows = []
+    for index, region in enumerate(REGIONS):
+        here = meniscus.region == index
+        inner = here & tissue.core
+        row = _empty_row(name, region)
+        row["volume_mm3"] = float((here & meniscus.labelled).sum()) * knee.image.voxel_mm3
+        row["t2_ms"] = _region_t2(train, meniscus.box, inner)
+        extra = ["few_voxels"] if inner.sum() < FEW_VOXELS else []
+        if ratio is not None and inner.any():
+            row["signal_ratio"] = _brightest_tenth(ratio[inner])
+            row |= _signal(components, shares[index], row["volume_mm3"], rule)
+        row = as_stored(row)
+        row["signal_grade"] = grade_row(row, rule)
+        if row["signal_grade"] == 2 and row["surface_slices"]:
+            extra.append("contact_one_slice")
+        rows.append(row | {"flags": ",".join(flags + extra) or None})
+    return rows
+
+
+def grade_row(row: Row, rule: SignalRule = SIGNAL) -> int | None:
+    """The grade of a row from its own measurements."""
+    return grade_signal(row["hyperintense_mm3"], row["signal_extent_mm"], row["surface_slices"], rule)
+
+
+def region_shares(
+    components: list[Component], region: np.ndarray, voxel_mm3: float, rule: SignalRule = SIGNAL
+) -> list[dict[int, float]]:
+    """For each region the components that belong to it and their volume there (mm3).
+
+    A spill into the next region that is neither a quarter of the component nor countable by itself stays with the
+    region that holds most of it, so that volumes add up and no grade is made by a border drawn through a lesion.
+    """
+    shares: list[dict[int, float]] = [{} for _ in REGIONS]
+    for k, component in enumerate(components):
+        count = np.bincount(region[tuple(component.voxels.T)], minlength=len(REGIONS))
+        main = int(count.argmax())
+        spill = [
+            r
+            for r in range(len(REGIONS))
+            if r != main and count[r] >= SHARED * count.sum() and count[r] * voxel_mm3 >= rule.min_component_mm3
+        ]
+        for r in spill:
+            shares[r][k] = float(count[r] * voxel_mm3)
+        shares[main][k] = float((count.sum() - count[spill].sum()) * voxel_mm3)
+    return shares
+
+
+def _signal(components: list[Component], share: dict[int, float], volume_mm3: float, rule: SignalRule) -> Row:
+    """Signal columns of a region: volume of all components that count, the rest from the one graded highest.
+
+    Where none counts, the largest stands for what was seen: its volume grades as 0.
+    """
+    counted = [k for k, mm3 in share.items() if mm3 >= rule.min_component_mm3]
+    if not counted and share:
+        counted = [max(share, key=share.get)]
+    if not counted:
+        return {"hyperintense_mm3": 0.0, "hyperintense_pct": 0.0, "signal_extent_mm": 0.0, "surface_slices": 0}
+    worst = max(counted, key=lambda k: _severity(components[k], share[k], rule))
+    total = sum(share[k] for k in counted)
+    return {
+        "hyperintense_mm3": total,
+        "hyperintense_pct": min(100 * total / volume_mm3, 100.0) if volume_mm3 else None,
+        "signal_extent_mm": components[worst].extent_mm,
+        "surface_distance_mm": components[worst].surface_distance_mm,
+        "surface_slices": len(components[worst].contact_slices),
+    }
+
+
+def _severity(component: Component, volume_mm3: float, rule: SignalRule) -> tuple:
+    slices = len(component.contact_slices)
+    return (grade_signal(volume_mm3, component.extent_mm, slices, rule), slices, component.extent_mm)
+
+
+def _brightest_tenth(values: np.ndarray) -> float:
+    """Mean of the highest tenth of the values, at least one."""
+    n = max(round(0.1 * values.size), 1)
+    return float(np.sort(values.ravel())[-n:].mean(dtype=float))
+
+
+def _region_t2(train: EchoTrain | None, box: tuple[slice, slice, slice], inner: np.ndarray) -> float | None:
+    if train is None or not inner.any():
+        return None
+    fit = fit_t2(train.echoes[box][inner], train.times_ms, train.noise_sd)
+    fitted = fit.t2_ms[np.isfinite(fit.t2_ms)]
+    # A median over the few voxels that could be fitted would be that of the long T2 only.
+    return float(np.median(fitted)) if fitted.size >= 0.5 * inner.sum() else None

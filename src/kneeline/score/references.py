@@ -1,0 +1,144 @@
+"""Grey values that mean something: 0 for dark meniscus, 1 for the bright reference of the same scan.
+
+MR images have no absolute scale, and a surface coil makes the same tissue brighter near it. So each meniscus is read
+against its own surroundings: the bright reference is the hyaline cartilage next to it (or the joint fluid, where there
+is no cartilage to read), smoothed to a local level; the dark reference is the dark part of the meniscus itself, as a
+share of that level. Mucoid signal relaxes much like cartilage, so 1 is what a full-blown lesion looks like in any
+contrast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from kneeline.grading import SIGNAL, SignalRule
+from kneeline.labels import BONES, CARTILAGES, Label
+from kneeline.score.frame import Knee
+from kneeline.volume import to_sitk
+
+# Scale on which the bright reference may change: the coil's shading does, tissue does not.
+FIELD_SIGMA_MM = 15.0
+# Fewer reference voxels than this are not trusted.
+MIN_REFERENCE_VOXELS = 40
+# A meniscus this much (share of the bright reference) darker than the other lends it its dark level:
+# the other is bright all over (maceration, magic angle) and has no dark tissue of its own.
+BORROW_ABOVE = 0.15
+# Dark meniscus is nearly as dark as cortical bone; this much above it, what was outlined is hardly meniscus.
+ABOVE_CORTEX = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Brightness:
+    """The image of a meniscus' surroundings divided by the local bright reference.
+
+    level: (I, J, K), 1 = bright reference; source: what served as reference, `cartilage` or `joint_fluid`.
+    """
+
+    level: np.ndarray
+    source: str
+
+
+def measure_brightness(knee: Knee) -> Brightness | None:
+    """`knee` is a crop around one meniscus. None where neither cartilage nor fluid can serve."""
+    image = knee.image.array
+    for source, labels in (("cartilage", CARTILAGES), ("joint_fluid", (Label.JOINT_FLUID,))):
+        tissue = knee.mask(*labels)
+        core = tissue & (in_plane_depth(tissue, knee) >= knee.pixel_mm)
+        for voxels in (core, tissue):
+            if voxels.sum() >= MIN_REFERENCE_VOXELS:
+                field = _local_level(image, voxels, knee)
+                if field is not None:
+                    return Brightness(image / field, source)
+    return None
+
+
+def in_plane_depth(mask: np.ndarray, knee: Knee) -> np.ndarray:
+    """Distance of each voxel of a mask to the mask's edge within its own image (mm); 0 outside."""
+    distance = ndimage.distance_transform_edt(mask, sampling=knee.in_plane_mm)
+    return np.where(mask, np.maximum(distance - 0.5 * knee.pixel_mm, 0), 0).astype(np.float32)
+
+
+def _local_level(image: np.ndarray, voxels: np.ndarray, knee: Knee) -> np.ndarray | None:
+    """Smooth level of some tissue, carried to where the tissue is not; None if it has no signal."""
+    import SimpleITK as sitk
+
+    middle = float(np.median(image[voxels]))
+    if middle <= 0:
+        return None
+    # Mislabelled neighbours (bone, fluid) must not pull the level.
+    low, high = np.quantile(image[voxels], [0.1, 0.9])
+    value = np.where(voxels, np.clip(image, low, high) / middle, 0).astype(np.float32)
+    smooth = []
+    for array in (value, voxels.astype(np.float32)):
+        smoothed = sitk.SmoothingRecursiveGaussian(to_sitk(knee.image.with_array(array)), FIELD_SIGMA_MM)
+        smooth.append(sitk.GetArrayFromImage(smoothed).transpose(2, 1, 0))
+    level, weight = smooth
+    # Far from all reference tissue the weight vanishes; there the middle level stands in.
+    floor = 0.01 * float(weight.max())
+    return middle * (level + floor) / (weight + floor)
+
+
+@dataclass(frozen=True)
+class DarkLevel:
+    """Level of dark meniscus, its noise (robust SD), both as shares of the bright reference; voxels it rests on."""
+
+    level: float
+    noise: float
+    n_voxels: int
+
+
+def measure_dark(values: np.ndarray) -> DarkLevel | None:
+    """Dark level of a meniscus from the brightness of its inner voxels, robust against lesions filling part of it.
+
+    The median of the values nearer to dark than to bright, where dark is that median itself.
+
+    Examples
+    --------
+    >>> measure_dark(np.repeat([0.1, 0.2, 0.3, 0.9], 20)).level
+    0.2
+    """
+    if not values.size:
+        return None
+    dark = float(np.quantile(values, 0.1))
+    for _ in range(20):
+        lower = values[values <= (dark + 1) / 2] if dark < 1 else values
+        fresh = float(np.median(lower))
+        if fresh == dark:
+            break
+        dark = fresh
+    noise = 1.4826 * float(np.median(np.abs(lower - dark)))
+    return DarkLevel(round(dark, 12), noise, int(values.size))
+
+
+def choose_dark(own: DarkLevel, other: DarkLevel | None) -> tuple[DarkLevel, bool]:
+    """The dark level to use, and whether it was borrowed from the knee's other meniscus."""
+    if other is not None and own.level > other.level + BORROW_ABOVE:
+        return other, True
+    return own, False
+
+
+def contrast_to_noise(dark: DarkLevel) -> float:
+    return (1 - dark.level) / max(dark.noise, 1e-6)
+
+
+def has_contrast(dark: DarkLevel, cortex: float | None, rule: SignalRule = SIGNAL) -> bool:
+    """Whether signal can be told from dark meniscus: contrast against noise, and against cortical bone."""
+    if contrast_to_noise(dark) < rule.min_contrast_to_noise:
+        return False
+    return cortex is None or dark.level - cortex <= ABOVE_CORTEX
+
+
+def measure_cortex(knee: Knee, brightness: Brightness) -> float | None:
+    """Brightness of cortical bone: the dark tenth of the bones' outermost 2 mm; None without bones."""
+    bone = knee.mask(*BONES)
+    depth = in_plane_depth(bone, knee)
+    shell = brightness.level[bone & (depth <= 2.0)]
+    return float(np.quantile(shell, 0.1)) if shell.size >= MIN_REFERENCE_VOXELS else None
+
+
+def signal_ratio(brightness: np.ndarray, dark: DarkLevel) -> np.ndarray:
+    """0 = dark meniscus, 1 = bright reference."""
+    return (brightness - dark.level) / (1 - dark.level)

@@ -1,0 +1,140 @@
+"""Image and labels of a knee to its rows: menisci, fluid, cartilage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kneeline import tables
+from kneeline.errors import Refusal
+from kneeline.score.cartilage import measure_cartilage
+from kneeline.score.effusion import measure_effusion
+from kneeline.score.frame import canonical
+from kneeline.score.meniscus import measure_menisci
+from kneeline.tables import Row
+from kneeline.volume import Volume, read_echoes, read_volume
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rows of tables.MENISCUS (six), EFFUSION (one) and CARTILAGE (four), without participant and session."""
+
+    meniscus: list[Row]
+    effusion: Row
+    cartilage: list[Row]
+
+
+def score_knee(
+    image: Volume,
+    labels: Volume,
+    laterality: str,
+    echoes: np.ndarray | None = None,
+    echo_times_ms: Sequence[float] | None = None,
+) -> Scores:
+    """Measure and grade one knee.
+
+    Parameters
+    ----------
+    image, labels
+        On one grid, any orientation; labels are `labels.Label`.
+    laterality
+        "L" or "R".
+    echoes, echo_times_ms
+        All echoes on the same grid, (I, J, K, echoes), and their times, for T2.
+
+    Raises
+    ------
+    Refusal
+        `labels_do_not_fit` if image, labels and echoes are not on one grid; `empty_labels` if nothing is labelled.
+    """
+    if not image.geometry.same_as(labels.geometry):
+        raise Refusal(
+            "labels_do_not_fit",
+            f"the labels {labels.shape} must lie on the grid of the image {image.shape}; segment this image again",
+        )
+    if not labels.array.any():
+        raise Refusal("empty_labels", "the label volume is empty: no knee was found in the image")
+    if echoes is not None and (echoes.shape[:3] != image.shape or len(echo_times_ms or ()) != echoes.shape[3]):
+        raise Refusal(
+            "labels_do_not_fit",
+            f"expected echoes on the grid of the image {image.shape} with a time each, got {echoes.shape} "
+            f"and {len(echo_times_ms or ())} time(s)",
+        )
+    knee = canonical(image, labels, laterality)
+    side = {"laterality": laterality}
+    return Scores(
+        meniscus=[side | row for row in measure_menisci(knee, _t2_source(image, laterality, echoes, echo_times_ms))],
+        effusion=side | measure_effusion(knee),
+        cartilage=[side | row for row in measure_cartilage(knee)],
+    )
+
+
+def _t2_source(image: Volume, laterality: str, echoes, echo_times_ms):
+    """Echoes in the order of the canonical frame, sorted by time; None without at least three."""
+    from kneeline.score.meniscus import EchoTrain
+    from kneeline.score.t2 import noise_sd
+
+    if echoes is None or len(echo_times_ms) < 3:
+        return None
+    order = np.argsort(echo_times_ms, kind="stable")
+    volumes = [image.with_array(echoes[..., k]) for k in order]
+    aligned = np.stack([canonical(v, v, laterality).image.array for v in volumes], axis=-1)
+    return EchoTrain(aligned, np.asarray(echo_times_ms, float)[order], noise_sd(aligned))
+
+
+def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> Row:
+    """Score one segmented scan: write its three tables and, last, its status; return the status row."""
+    ingest_dir, segment_dir, out = Path(ingest_dir), Path(segment_dir), Path(out)
+    status = tables.read_status(segment_dir, scan_id)
+    out.mkdir(parents=True, exist_ok=True)
+    files = {
+        "meniscus": tables.MENISCUS,
+        "effusion": tables.EFFUSION,
+        "cartilage": tables.CARTILAGE,
+    }
+    # A table left by an earlier run must not outlive a scan that is now set aside.
+    for name in files:
+        (out / f"{scan_id}_{name}.tsv").unlink(missing_ok=True)
+    if status["status"] == "ok":
+        try:
+            scores = _score_files(scan_id, ingest_dir, segment_dir, status["laterality"])
+        except Refusal as refusal:
+            status = _set_aside(status, refusal.code, refusal.reason)
+        except (MemoryError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            status = _set_aside(
+                status, "unexpected_error", f"scoring failed with {type(error).__name__}; please report it as a bug"
+            )
+        else:
+            keys = {name: status[name] for name in tables.KNEE_KEYS}
+            rows = {"meniscus": scores.meniscus, "effusion": [scores.effusion], "cartilage": scores.cartilage}
+            for name, table in files.items():
+                tables.write_table(out / f"{scan_id}_{name}.tsv", [row | keys for row in rows[name]], table)
+    tables.write_status(out, status)
+    return status
+
+
+def _set_aside(status: Row, code: str, reason: str) -> Row:
+    return status | {"status": "quarantined", "stage": "score", "reason_code": code, "reason": reason}
+
+
+def _score_files(scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: str | None) -> Scores:
+    import json
+
+    if laterality not in ("L", "R"):
+        raise Refusal("laterality_unknown", "the side of the knee is not known; give it in the scans table")
+    try:
+        image = read_volume(ingest_dir / f"{scan_id}_image.nii.gz")
+        labels = read_volume(segment_dir / f"{scan_id}_dseg.nii.gz")
+    except ValueError as error:
+        raise Refusal("unreadable_volume", f"image or labels of the scan cannot be read: {error}") from error
+    echoes = times = None
+    if (ingest_dir / f"{scan_id}_echoes.nii.gz").exists():
+        echoes, _ = read_echoes(ingest_dir / f"{scan_id}_echoes.nii.gz")
+        sidecar = json.loads((ingest_dir / f"{scan_id}_image.json").read_text(encoding="utf-8"))
+        times = [1000 * t for t in sidecar["EchoTimes"]]
+    return score_knee(image, labels, laterality, echoes, times)
