@@ -1,0 +1,194 @@
+"""Machine against truth, where the truth is known because the knees are simulated.
+
+Grades: confusion matrix and quadratic-weighted kappa, with an interval from resampling knees (six regions of a knee
+are not independent). Volumes: bias and 95 % limits of agreement (Bland and Altman 1986).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kneeline import grading, tables
+from kneeline.report.gather import Results
+from kneeline.tables import Row
+
+SEED = 2006
+RESAMPLES = 2000
+REGIONS = tuple((m, r) for m in grading.MENISCI for r in grading.REGIONS)
+
+
+@dataclass(frozen=True)
+class GradeAgreement:
+    """`confusion[true][predicted]` counts; kappa is None when it is not defined (all in one grade)."""
+
+    name: str
+    confusion: np.ndarray
+    kappa: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n_missing: int
+
+    @property
+    def n(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def exact(self) -> float | None:
+        return float(np.trace(self.confusion) / self.n) if self.n else None
+
+    @property
+    def within_one(self) -> float | None:
+        off = np.abs(np.subtract.outer(np.arange(len(self.confusion)), np.arange(len(self.confusion))))
+        return float(self.confusion[off <= 1].sum() / self.n) if self.n else None
+
+
+@dataclass(frozen=True)
+class VolumeAgreement:
+    """Predicted minus true: bias with 95 % interval, limits of agreement; None where too few pairs."""
+
+    name: str
+    unit: str
+    true: tuple[float, ...]
+    predicted: tuple[float, ...]
+    bias: float | None
+    bias_low: float | None
+    bias_high: float | None
+    limit_low: float | None
+    limit_high: float | None
+    n_missing: int
+
+    @property
+    def n(self) -> int:
+        return len(self.true)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the appendix shows. `knees` has a row a simulated knee, compared or not."""
+
+    grades: tuple[GradeAgreement, ...]
+    volumes: tuple[VolumeAgreement, ...]
+    knees: tuple[Row, ...]
+    n_true: int
+    n_compared: int
+    n_side_right: int
+
+
+def validate(results: Results) -> Validation | None:
+    """Compare score tables with truth, knee by knee; None without truth."""
+    truth = results[tables.TRUTH]
+    if not truth:
+        return None
+    status = {row["scan_id"]: row for row in results.scans}
+    knees = tuple(compare(row, status.get(row["scan_id"]), results) for row in truth)
+    compared = [k for k in knees if k["compared"]]
+    region = agree_on_grades(
+        "signal grade by meniscal region", [[(k["true"][r], k["found"][r]) for r in REGIONS] for k in compared]
+    )
+    knee = agree_on_grades("signal grade of the knee", [[(k["true_knee"], k["found_knee"])] for k in compared])
+    fluid = agree_on_grades(
+        "effusion grade by the volume rule",
+        [
+            [(grading.grade_effusion_volume(k["true_ml"]), grading.grade_effusion_volume(k["found_ml"]))]
+            for k in compared
+        ],
+    )
+    volumes = (
+        agree_on_volumes("joint fluid", "mL", [(k["true_ml"], k["found_ml"]) for k in compared]),
+        *(
+            agree_on_volumes(f"{m} meniscus", "mm³", [(k[f"true_{m}"], k[f"found_{m}"]) for k in compared])
+            for m in grading.MENISCI
+        ),
+    )
+    right = sum(k["true_side"] == k["found_side"] for k in compared)
+    return Validation((region, knee, fluid), volumes, knees, len(truth), len(compared), right)
+
+
+def compare(truth: Row, status: Row | None, results: Results) -> Row:
+    """True and found values of one simulated knee."""
+    compared = status is not None and status["status"] == "ok"
+    meniscus = results.of_knee(tables.MENISCUS, status) if compared else []
+    effusion = results.of_knee(tables.EFFUSION, status) if compared else []
+    by_region = {(row["meniscus"], row["region"]): row for row in meniscus}
+    found = {r: by_region.get(r, {}).get("signal_grade") for r in REGIONS}
+    known = [g for g in found.values() if g is not None]
+    row: Row = {
+        "scan_id": truth["scan_id"],
+        "compared": compared,
+        "why_not": None if compared else (status["reason"] if status else "not in the scans table"),
+        "contrast": truth["contrast"],
+        "slice_thickness_mm": truth["slice_thickness_mm"],
+        "true_side": truth["laterality"],
+        "found_side": status["laterality"] if compared else None,
+        "true": {(m, r): truth[f"{m}_{r}_signal_grade"] for m, r in REGIONS},
+        "found": found,
+        "true_knee": truth["signal_grade"],
+        # A knee with an ungraded region may be higher than what was seen, so it has no grade, unless it is at the top.
+        "found_knee": max(known) if known and (len(known) == len(REGIONS) or max(known) == 3) else None,
+        "true_ml": truth["fluid_ml"],
+        "found_ml": effusion[0]["fluid_ml"] if effusion else None,
+    }
+    row["n_right"] = sum(row["true"][r] is not None and row["true"][r] == found[r] for r in REGIONS)
+    for m in grading.MENISCI:
+        parts = [r["volume_mm3"] for r in meniscus if r["meniscus"] == m]
+        row[f"true_{m}"] = truth[f"{m}_meniscus_mm3"]
+        row[f"found_{m}"] = sum(parts) if parts and None not in parts else None
+    return row
+
+
+def agree_on_grades(name: str, knees: Sequence[Sequence[tuple[int | None, int | None]]]) -> GradeAgreement:
+    """Agreement over (true, predicted) pairs, grouped by knee for the interval."""
+    tallies = np.zeros((len(knees), len(grading.GRADES), len(grading.GRADES)), int)
+    missing = 0
+    for tally, pairs in zip(tallies, knees, strict=True):
+        for true, found in pairs:
+            if true is None or found is None:
+                missing += 1
+            else:
+                tally[true, found] += 1
+    confusion = tallies.sum(axis=0)
+    kappa = weighted_kappa(confusion)
+    low = high = None
+    if kappa is not None and len(knees) >= 5:
+        draws = np.random.default_rng(SEED).multinomial(len(knees), [1 / len(knees)] * len(knees), RESAMPLES)
+        values = [weighted_kappa(c) for c in np.tensordot(draws, tallies, axes=1)]
+        values = [v for v in values if v is not None]
+        low, high = (float(v) for v in np.percentile(values, (2.5, 97.5)))
+    return GradeAgreement(name, confusion, kappa, low, high, missing)
+
+
+def weighted_kappa(confusion: np.ndarray) -> float | None:
+    """Quadratic-weighted kappa (Cohen 1968) of a square table of counts; None when chance agreement is complete.
+
+    >>> weighted_kappa(np.diag([3, 4])), weighted_kappa(np.array([[0, 5], [5, 0]]))
+    (1.0, -1.0)
+    """
+    total = confusion.sum()
+    if not total:
+        return None
+    i = np.arange(len(confusion))
+    weight = np.subtract.outer(i, i) ** 2
+    expected = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / total
+    by_chance = (weight * expected).sum()
+    return float(1 - (weight * confusion).sum() / by_chance) if by_chance else None
+
+
+def agree_on_volumes(name: str, unit: str, pairs: Sequence[tuple[float | None, float | None]]) -> VolumeAgreement:
+    """Bland-Altman figures of predicted minus true."""
+    from scipy import stats
+
+    known = [(t, f) for t, f in pairs if t is not None and f is not None]
+    true, found = (tuple(v) for v in zip(*known, strict=True)) if known else ((), ())
+    bias = low = high = limit_low = limit_high = None
+    if known:
+        difference = np.subtract(found, true)
+        bias = float(difference.mean())
+    if len(known) >= 3:
+        sd = float(difference.std(ddof=1))
+        reach = float(stats.t.ppf(0.975, len(known) - 1)) * sd / len(known) ** 0.5
+        low, high = bias - reach, bias + reach
+        limit_low, limit_high = bias - 1.96 * sd, bias + 1.96 * sd
+    return VolumeAgreement(name, unit, true, found, bias, low, high, limit_low, limit_high, len(pairs) - len(known))

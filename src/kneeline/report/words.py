@@ -1,0 +1,107 @@
+"""Numbers and column names for a reader: three significant digits, units in words, n/a for what is missing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kneeline.tables import MISSING
+
+_UNITS = {
+    "_bmi_kg_m2": "kg/m²",
+    "_kg_m2": "kg/m²",
+    "_min_per_km": "min/km",
+    "_mm3": "mm³",
+    "_mm2": "mm²",
+    "_mm": "mm",
+    "_ml": "mL",
+    "_ms": "ms",
+    "_km": "km",
+    "_pct": "%",
+    "_deg": "°",
+    "_years": "years",
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """
+    >>> number(None), number(0), number(12.3456), number(1234.5), number(0.00012), number(7, 2), number(float("inf"))
+    ('n/a', '0', '12.3', '1234', '0.000120', '7', '∞')
+    """
+    if value is None or value != value:
+        return MISSING
+    if abs(value) == float("inf"):
+        return "∞" if value > 0 else "−∞"
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value)}".replace("-", "−")
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}".replace("-", "−")
+    text = f"{value:#.{digits}g}"
+    if "e" in text:
+        return f"{value:.{digits}g}".replace("-", "−", 1)
+    return text.rstrip(".").replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+    """
+    >>> interval(0.5, 2.25), interval(None, None), interval(0.5, None)
+    ('0.500 to 2.25', 'n/a', '0.500 to n/a')
+    """
+    return MISSING if low is None and high is None else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def percent(share: float | None) -> str:
+    """
+    >>> percent(None), percent(0), percent(1 / 3), percent(0.999)
+    ('n/a', '0 %', '33 %', '99.9 %')
+    """
+    if share is None:
+        return MISSING
+    value = 100 * share
+    whole = abs(value - round(value)) < 1e-9 or 1 <= value <= 99
+    return f"{value:.0f} %" if whole else f"{value:.1f} %"
+
+
+def p_value(value: float | None) -> str:
+    """
+    >>> p_value(None), p_value(0.0002), p_value(0.034), p_value(0.5), p_value(1)
+    ('n/a', '< 0.001', '0.034', '0.50', '1.00')
+    """
+    if value is None:
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def heading(column: str) -> str:
+    """
+    >>> heading("surface_distance_mm"), heading("bmi_kg_m2"), heading("n_participants"), heading("fluid_ml")
+    ('surface distance (mm)', 'BMI (kg/m²)', 'runners', 'fluid (mL)')
+    """
+    known = {"n_participants": "runners", "n_knees": "knees", "bmi_kg_m2": "BMI (kg/m²)", "snr": "signal-to-noise"}
+    if column in known:
+        return known[column]
+    for suffix, unit in _UNITS.items():
+        if column.endswith(suffix) and column != suffix.strip("_"):
+            return f"{column.removesuffix(suffix).replace('_', ' ')} ({unit})"
+    return column.replace("_", " ")
+
+
+def term_words(term: str) -> str:
+    """
+    >>> term_words("rearfoot:distance_per_10_km"), term_words("age_years"), term_words("distance_from_32_km")
+    ('rearfoot × distance per 10 km', 'age (years)', 'distance from 32 km')
+    """
+    return " × ".join(
+        part.replace("_", " ") if re.fullmatch(r"distance_.*_km", part) else heading(part) for part in term.split(":")
+    )
+
+
+def cell(value: Any) -> str:
+    """Any table value for a reader: booleans as yes and no, numbers short, missing as n/a."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    return str(value)
