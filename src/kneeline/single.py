@@ -38,9 +38,9 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
     Refusal
         If the series cannot be used, its side is not known, or two sources name different sides.
     """
+    knee, segmentation = _load_and_segment(path, laterality)
     from kneeline.score.run import score_knee
 
-    knee, segmentation = _load_and_segment(path, laterality)
     scores = score_knee(knee.image, segmentation.labels, segmentation.laterality, knee.echoes, knee.echo_times_ms)
     source = "table" if laterality else knee.laterality_source or "fibula"
     return ScoredKnee(
@@ -76,11 +76,11 @@ def segment_image(path: Path, out: Path, laterality: str | None = None) -> str:
 
 
 def _load_and_segment(path: Path, laterality: str | None):
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder; expected a DICOM folder or a NIfTI file")
     from kneeline.ingest.run import load_knee
     from kneeline.segment.predict import segment
 
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder; expected a DICOM folder or a NIfTI file")
     knee = load_knee(path)
     if laterality and knee.laterality == other_side(laterality):
         raise Refusal(
