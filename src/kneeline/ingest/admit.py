@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from kneeline.errors import Refusal
-from kneeline.ingest.enhanced import ENHANCED
 from kneeline.ingest.frames import Frame
 from kneeline.ingest.geometry import plane_of
+from kneeline.ingest.headers import MR_CLASSES
 from kneeline.ingest.stacking import image_kind
 from kneeline.ingest.words import series_words, words_in
 from kneeline.volume import Geometry
 
-MR_CLASSES = {"1.2.840.10008.5.1.4.1.1.4", *ENHANCED}
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 MIN_SLICES = 12

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kneeline.ingest.headers import File, value_of
-
-ENHANCED = {
-    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
-    "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR",
-}
+from kneeline.ingest.headers import ENHANCED_CLASSES, File, value_of
 
 _GROUP_OF = {
     "ImagePositionPatient": "PlanePositionSequence",
@@ -34,7 +29,7 @@ _GROUP_OF = {
 
 
 def is_multiframe(file: File) -> bool:
-    return file.get("SOPClassUID") in ENHANCED
+    return file.get("SOPClassUID") in ENHANCED_CLASSES
 
 
 class FrameTags:

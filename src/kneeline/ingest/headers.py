@@ -27,6 +27,8 @@ PixelSpacing Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretati
 PixelRepresentation RescaleSlope RescaleIntercept SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 """
 
+ENHANCED_CLASSES = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # the second: legacy converted
+MR_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", *ENHANCED_CLASSES)
 DEFLATED = "1.2.840.10008.1.2.1.99"
 DICOMDIR = "1.2.840.10008.1.3.10"
 _HEAD = 16384
@@ -155,7 +157,7 @@ def _sort_in(path: Path, found: Found) -> None:
         file = _read_header(path, start)
     except Exception:  # pydicom raises many kinds on damaged bytes
         file = None
-    if file is None or not file.get("SOPClassUID") and not file.get("Rows"):
+    if file is None or not _is_whole(file):
         if claims:
             series = file.get("SeriesInstanceUID") if file is not None else None
             found.broken.append(Broken(path.parent, str(series) if series else None))
@@ -186,6 +188,13 @@ def _read_header(path: Path, start: bytes) -> File | None:
     if deflated or offset is None:
         return File(path, header, syntax, offset is not None, None, 0)
     return File(path, header, syntax, True, offset, size - offset)
+
+
+def _is_whole(file: File) -> bool:
+    """Objects without images (reports, presentation states) have no rows; an MR image without them has lost its end."""
+    if file.get("SOPClassUID") in MR_CLASSES:
+        return bool(file.get("SeriesInstanceUID") and file.get("Rows"))
+    return bool(file.get("SOPClassUID") or file.get("Rows"))
 
 
 def _parse_to_pixels(stream: BinaryIO) -> tuple[Any, int | None, int]:

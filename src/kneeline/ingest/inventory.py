@@ -35,7 +35,7 @@ def scans_below(root: Path) -> list[Row]:
 def _members(root: Path) -> Iterable[Path]:
     """Folders below the root, or single NIfTI files; the root itself where DICOM lies directly in it."""
     children = sorted((c for c in root.iterdir() if not c.name.startswith(".")), key=lambda c: c.name)
-    if any(c.is_file() and scan_paths([c]).files for c in children):
+    if any(c.is_file() and c.name.upper() != "DICOMDIR" and scan_paths([c]).files for c in children):
         return [root]
     return [c for c in children if c.is_dir() or c.name.lower().endswith((".nii", ".nii.gz"))]
 

@@ -136,7 +136,7 @@ def _affine(image: Any) -> np.ndarray:
     if not coded or not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
         raise Refusal(
             "bad_geometry",
-            "expected an orientation in the NIfTI header (sform or qform), there is none and left and right are unknown; "
+            "expected an orientation in the NIfTI header (sform or qform), there is none and the sides are unknown; "
             "convert the DICOM series again",
         )
     return np.diag([_UNIT_MM.get(unit, 1.0)] * 3 + [1.0]) @ affine
