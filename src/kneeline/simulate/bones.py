@@ -101,7 +101,8 @@ def surface_radius(knee: Knee, theta_deg: np.ndarray, x: np.ndarray) -> np.ndarr
     width = knee.epicondylar_width_mm / 2 * (1 - 0.04 * (x > 0) * smooth_step(np.abs(theta), 110, 150))
     power = 4.8 - 2.2 * smooth_step(theta, -60, -5) * smooth_step(theta, 100, 60)
     edge = np.maximum(1 - np.clip(np.abs(x) / width, 0, 1) ** power, 0) ** (1 / power)
-    return (radius * edge).astype(np.float32)
+    beyond = np.maximum(np.abs(x) - width, 0)  # past the epicondyles there is no femur
+    return (radius * edge - beyond).astype(np.float32)
 
 
 _THETA = np.arange(-180.0, 180.01, 0.5)
@@ -258,7 +259,7 @@ def _patella(knee: Knee, grid: Grid, pose: Pose) -> tuple[np.ndarray, np.ndarray
     frame = pose.patella
     half = np.array([knee.patella_width_mm * 0.62, knee.patella_thickness_mm * 2.2, knee.patella_height_mm * 0.72])
     centre = np.array([knee.patella_shift_mm, frame.y, frame.z])
-    box = grid.box(centre - half - 6, centre + half + 6)
+    box = grid.box(centre - half - 30, centre + half + 30)
     part = grid.crop(box)
     v, w = frame.coordinates(part)
     u = part.x - np.float32(knee.patella_shift_mm)
@@ -296,7 +297,7 @@ def _fibula(knee: Knee, grid: Grid, tibia: Frame) -> np.ndarray:
             (-6.5 * s, x0 - 1, -19.5, 0.1, 0.1),
         ]
     )
-    box = grid.box((0, -99, -999), (99, 99, 8))
+    box = grid.box((0, -99, -999), (99, 99, 30))
     part = grid.crop(box)
     y, z = tibia.coordinates(part)
     x, yc, a, b = curve(own, z)
@@ -329,7 +330,7 @@ def pose_bones(knee: Knee) -> Pose:
     lateral += medial_stack - thickness - knee.lateral_tibial_cartilage_mm
     # Half of the bend shows in each bone: a knee on its support stands forward.
     tibia = Frame(-angle / 2 + knee.patient_tilt_deg, 0.0, 0.0)
-    own = np.array([0.0, -1.5 * knee.scale, up])
+    own = np.array([0.0, -3.5 * knee.scale, up])
     at = tibia.to_world(own)
     femur = Frame(angle / 2 + knee.patient_tilt_deg, float(at[1]), float(at[2]))
     return Pose(femur, tibia, _patella_frame(knee, femur, knee.patella_height_angle_deg - 0.8 * angle), lateral)

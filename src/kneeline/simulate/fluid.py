@@ -8,6 +8,9 @@ from kneeline.simulate.bones import Bones, Frame
 from kneeline.simulate.parameters import Knee
 from kneeline.simulate.shapes import Grid, smooth_step
 
+# A recess opens at once to about this depth: thinner films are not seen.
+_THINNEST_MM = 1.0
+
 
 def pouch_top_z(knee: Knee, bones: Bones) -> float:
     """World z of the pouch's upper end."""
@@ -44,8 +47,11 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
     # Later the sack also grows upwards.
     order += 6 * smooth_step(rise, 0.6, 1.0)
 
-    film = smooth_step(cover, 0.2, 0.9) * 0.08
-    order = np.minimum(order, _order(d - cover, film, 0.0))
+    # Between opposed cartilages and around the menisci: a film that is always there.
+    opposed = np.minimum(bones.tibia - bones.tibial_thickness, bones.patella - bones.patellar_thickness)
+    gap = d - cover
+    between = (cover > 0.3) & (gap < 2.2) & (opposed < 2.2)
+    order = np.minimum(order, np.where(between, 1.2 * np.maximum(gap, 0) + 0.6 * opposed, np.inf))
     beside = smooth_step(np.abs(x), 0.72 * width, 0.92 * width)
     gutter = beside * smooth_step(z, -0.35 * width, -0.1 * width) * smooth_step(z, 0.75 * width, 0.4 * width)
     gutter = gutter * smooth_step(y, -4, 12) * smooth_step(y, 38 * s, 28 * s) * 0.22
@@ -60,7 +66,9 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
 
 def _order(distance, depth, start) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        order = np.maximum(distance, 0) / np.where(depth > 0.02, depth, np.nan) + np.float32(start)
+        order = np.maximum(distance, np.float32(_THINNEST_MM)) / np.where(depth > 0.02, depth, np.nan) + np.float32(
+            start
+        )
     return np.where(np.isnan(order) | (distance < -0.05) | (order > 45), np.inf, order).astype(np.float32)
 
 

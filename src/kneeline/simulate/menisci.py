@@ -43,7 +43,7 @@ def build_meniscus(knee: Knee, bones: Bones, grid: Grid, side: int) -> Meniscus:
     """`side` is -1 for the medial and +1 for the lateral meniscus (of a right knee)."""
     half, depth, s = knee.tibial_width_ratio * knee.epicondylar_width_mm / 2, knee.tibial_depth_mm / 2, knee.scale
     if side < 0:
-        outer, ax, ay, cy = half - 0.8 + knee.medial_extrusion_mm, 0.50 * half, 0.87 * depth, -0.6
+        outer, ax, ay, cy = half - 0.8 + knee.medial_extrusion_mm, 0.50 * half, 0.88 * depth, 0.3
         opening = knee.medial_opening_deg
         widths = knee.medial_anterior_width_mm, knee.medial_body_width_mm, knee.medial_posterior_width_mm
         heights = 0.92, 0.95, 1.08

@@ -181,8 +181,8 @@ def _envelope(knee: Knee, bones: Bones, grid: Grid, bulge_mm: np.ndarray) -> np.
     n = np.where(y > 0, np.float32(1.85), np.float32(2.25))  # the front of a leg is narrower than its back
     round_ = ((np.abs(grid.x / a) ** n + np.abs(y / b) ** n) ** (1 / n) - 1) * np.minimum(a, b)
     cover = np.float32(3.5 + 0.25 * knee.fat_mm)
-    over = np.minimum(bones.patella - cover, np.minimum(bones.tibia, bones.fibula) - cover - 0.5)
-    return smooth_min(round_.astype(np.float32), over, 26).astype(np.float32)
+    shin = np.minimum(bones.tibia, bones.fibula) - cover - np.float32(0.5)
+    return smooth_min(smooth_min(round_.astype(np.float32), shin, 12), bones.patella - cover, 26)
 
 
 def _paint_capsule(knee: Knee, bones: Bones, grid: Grid, tissue: np.ndarray) -> None:
@@ -190,8 +190,8 @@ def _paint_capsule(knee: Knee, bones: Bones, grid: Grid, tissue: np.ndarray) -> 
     s = knee.scale
     y, z = bones.pose.femur.coordinates(grid)
     d = bones.femur - np.maximum(bones.femoral_thickness, 0.5)
-    behind = (y < -12 * s) & (z > -26 * s) & (z < 20 * s) & (np.abs(grid.x) > 7)
-    beside = (np.abs(grid.x) > 0.30 * knee.epicondylar_width_mm) & (np.abs(z - 4) < 24 * s) & (y > -8) & (y < 36 * s)
+    behind = (y < -12 * s) & (z > -26 * s) & (z < 13 * s) & (np.abs(grid.x) > 10)
+    beside = (np.abs(grid.x) > 0.43 * knee.epicondylar_width_mm) & (np.abs(z - 4) < 24 * s) & (y > -8) & (y < 36 * s)
     tissue[(behind | beside) & (d > 1.6) & (d < 2.8) & (tissue != Tissue.AIR)] = Tissue.LIGAMENT
 
 
