@@ -1,5 +1,7 @@
 """A results folder made up row by row from the declared tables: 26 knees, three of them set aside, refused models."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,8 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
             | {"reason": reason, "laterality_source": "table", "laterality_sources": f"table={side}"}
             | {"verdict": verdict}
         )
-        grades = {(m, r): int(g) for m in grading.MENISCI for r, g in zip(grading.REGIONS, rng.choice(4, 3, p=(0.6, 0.2, 0.15, 0.05)))}  # fmt: skip  # noqa: E501
+        regions = [(m, r) for m in grading.MENISCI for r in grading.REGIONS]
+        grades = dict(zip(regions, map(int, rng.choice(4, 6, p=(0.8, 0.1, 0.07, 0.03))), strict=True))
         fluid = float(rng.gamma(2, 5))
         named = {f"{m}_{r}_signal_grade": g for (m, r), g in grades.items()}
         truth.append(
@@ -64,7 +67,7 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
             | {"slice_thickness_mm": 3.0, "coverage_mm": 99.0, "in_plane_mm": 160.0, "snr": 21.4}
             | {"flags": "low_snr" if i == 8 else None}
         )
-        series.append({"scan_id": scan, "series": 1, "chosen": True, "score": 8.5, "plane": "sagittal", "contrast": "PDFS"})  # fmt: skip  # noqa: E501
+        series.append({"scan_id": scan, "series": 1, "chosen": True, "score": 8.5, "plane": "sagittal"})
         for name in ("femur", "medial_meniscus", "lateral_meniscus", "joint_fluid"):
             structures.append(
                 {
@@ -88,7 +91,7 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
             | {"effusion_grade": grading.grade_effusion_depth(found_ml / 3, None) if in_view else None}
             | {"effusion_grade_volume": grading.grade_effusion_volume(found_ml)}
         )
-        cartilage.append({**keys, "plate": "femoral_cartilage", "thickness_mean_mm": 2.1, "thickness_p5_mm": 1.2, "cartilage_grade": 1})  # fmt: skip  # noqa: E501
+        cartilage.append({**keys, "plate": "femoral_cartilage", "thickness_mean_mm": 2.1, "cartilage_grade": 1})
         known = [g for g in seen.values() if g is not None]
         knees.append(
             {**keys, "signal_grade": None if i == 8 else max(known), "verdict": verdict}
@@ -168,7 +171,8 @@ def fake_estimates(n):
             for k, term in enumerate(terms):
                 rows.append(
                     {"model": model, "outcome": outcome, "term": term, "scale": "odds_ratio", "estimate": 1.1 + 0.6 * k,
-                     "ci_low": 0.4 + 0.1 * k, "ci_high": 3.0 + 12 * k, "p_value": 0.3, "n_participants": n, "n_knees": n,
+                     "ci_low": 0.4 + 0.1 * k, "ci_high": 3.0 + 12 * k, "p_value": 0.3,
+                     "n_participants": n, "n_knees": n,
                      "status": "estimated", "method": "cumulative logit (proportional odds), clustered by runner"}
                 )  # fmt: skip
         rows.append(
@@ -188,8 +192,8 @@ def fake_prevalence(knees):
     rows = []
     for outcome in ("signal_grade", "effusion_grade"):
         known = [k[outcome] for k in knees if k[outcome] is not None]
-        for level in ("0", "1", "2", "3", ">= 1"):
-            count = sum(g >= 1 for g in known) if level == ">= 1" else known.count(int(level))
+        for level in ("0", "1", "2", "3", ">=1"):
+            count = sum(g >= 1 for g in known) if level == ">=1" else known.count(int(level))
             for unit in ("knees", "participants"):
                 rows.append(
                     {
@@ -217,8 +221,8 @@ def draw_picture(folder, row):
     name = f"{row['scan_id']}_overlay.png"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(pictures.draw_knee(volume, volume, panels, row["laterality"], ["one", "two"]))
-    text = f'{{"scan_id": "{row["scan_id"]}", "picture": "{name}", "panels": [{{"slice": 5, "title": "medial meniscus"}}]}}'
-    tables.write_text(folder / f"{row['scan_id']}_picture.json", text)
+    marker = {"scan_id": row["scan_id"], "picture": name, "panels": [{"slice": 5, "title": "medial meniscus"}]}
+    tables.write_text(folder / f"{row['scan_id']}_picture.json", json.dumps(marker))
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 
 from kneeline import grading, tables
 from kneeline.report.validation import GradeAgreement, VolumeAgreement
-from kneeline.report.words import interval, number, term_words
+from kneeline.report.words import estimate, interval, number, term_words
 from kneeline.tables import Row
 
 INK, SOFT, GRID = "#010203", "#040506", "#070809"  # stand-ins, replaced by the page's colours
 BLUE, ORANGE = "#2b7bb9", "#d55e00"
 # Grade 0 to 3, one hue, light to dark; the last is for knees without a grade.
-SHADES = ("#d6e4ef", "#93bcdb", "#4a8dbf", "#1d5682")
+SHADES = ("#e3e8ec", "#b5d0e6", "#5f9ac9", "#1d5682")
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -94,7 +94,7 @@ def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
     height = head + row_height * len(lines) + foot
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.38, foot / height, 0.30, 1 - (head + foot) / height))
+        axes = figure.add_axes((0.32, foot / height, 0.38, 1 - (head + foot) / height))
         axes.set_xscale("log")
         axes.set_xlim(*_SPAN)
         axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -110,18 +110,18 @@ def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
         axes.set_xlabel(f"{' / '.join(scales)} with 95 % interval, log scale", fontsize=9)
         across = axes.get_yaxis_transform()  # x in axes, y in lines
         axes.text(1.04, -1, "estimate (95 % CI)", transform=across, fontsize=9, color=SOFT, va="center")
-        axes.text(1.80, -1, "runners", transform=across, fontsize=9, color=SOFT, va="center", ha="right")
+        axes.text(1.72, -1, "runners", transform=across, fontsize=9, color=SOFT, va="center", ha="right")
         for y, (text, row) in enumerate(lines):
             if row is None:
-                axes.text(-1.26, y, text, transform=across, va="center", fontsize=10, fontweight="bold")
+                axes.text(-0.84, y, text, transform=across, va="center", fontsize=10, fontweight="bold")
                 continue
-            axes.text(-1.22, y, text, transform=across, va="center", fontsize=10)
-            axes.text(1.80, y, number(row["n_participants"]), transform=across, va="center", ha="right", fontsize=10)
+            axes.text(-0.81, y, text, transform=across, va="center", fontsize=10)
+            axes.text(1.72, y, number(row["n_participants"]), transform=across, va="center", ha="right", fontsize=10)
             if row["status"] == "refused":
                 axes.text(1.04, y, "refused, reason below", transform=across, va="center", fontsize=10, color=SOFT)
                 continue
             _ratio(axes, y, row)
-            said = f"{number(row['estimate'])} ({interval(row['ci_low'], row['ci_high'])})"
+            said = f"{estimate(row['estimate'])} ({interval(row['ci_low'], row['ci_high'])})"
             axes.text(1.04, y, said, transform=across, va="center", fontsize=10)
 
     return render(name, title, width, height, draw)
@@ -140,8 +140,25 @@ def _ratio(axes, y: int, row: Row) -> None:
         axes.plot(row["estimate"], y, "s", color=BLUE, markersize=6, clip_on=False)
 
 
+_FAMILIES = {
+    "cumulative_logit_": "Cumulative logit: ",
+    "linear_": "Linear, log volume: ",
+    "gee_": "GEE logit of grade 1 or more: ",
+    "firth_": "Penalised logit of grade 1 or more: ",
+    "exact_": "Exact 2 × 2 table of grade 1 or more: ",
+    "power_": "Power: ",
+}
+
+
 def model_words(model: str) -> str:
-    return model.replace("_", " ")
+    """
+    >>> model_words("cumulative_logit_crude_distance"), model_words("additive_interaction")
+    ('Cumulative logit: crude distance', 'Additive interaction')
+    """
+    for start, name in _FAMILIES.items():
+        if model.startswith(start):
+            return name + model.removeprefix(start).replace("_", " ")
+    return model[:1].upper() + model[1:].replace("_", " ")
 
 
 # --- the knees --------------------------------------------------------------------------------------------------------
@@ -195,7 +212,7 @@ def plot_grades(knees: Sequence[Row], column: str, cut_km: float, name: str, tit
                 look = {"color": SHADES[grade]} if known else {"color": "none", "edgecolor": SOFT, "hatch": "///"}
                 axes.barh(y, share, left=at, height=0.68, linewidth=0.6, **look)
                 if count and share > 3:
-                    ink = ("#ffffff" if grade >= 2 else "#111111") if known else INK
+                    ink = ("#ffffff" if grade == 3 else "#111111") if known else INK
                     axes.text(at + share / 2, y, str(count), ha="center", va="center", color=ink, fontsize=9.5)
                 at += share
         swatches = [(f"grade {g}", SHADES[g]) for g in grading.GRADES]
@@ -245,6 +262,7 @@ def plot_fluid(knees: Sequence[Row], cut_km: float, name: str, title: str) -> st
             f"{cut_km:g} km", (cut_km, 1), xycoords=("data", "axes fraction"), xytext=(4, -10),
             textcoords="offset points", color=SOFT, fontsize=9.5,
         )  # fmt: skip
+        axes.locator_params(nbins=7)
         axes.set_xlabel("weekly distance (km)")
         axes.set_ylabel("joint fluid (mL)")
         if axes.get_legend_handles_labels()[0]:
@@ -319,5 +337,6 @@ def outcome_words(outcome: str | None) -> str:
     return {
         "signal_grade": "meniscal signal grade",
         "effusion_grade": "effusion grade",
+        "effusion_grade_volume": "effusion grade by volume",
         "log_fluid_ml": "joint fluid",
     }.get(outcome or "", (outcome or tables.MISSING).replace("_", " "))

@@ -8,7 +8,7 @@ from typing import Any
 from kneeline import __version__, tables
 from kneeline.report.gather import Results
 from kneeline.report.plots import is_exposure, outcome_words, strike_group
-from kneeline.report.words import interval, number, p_value, percent, term_words
+from kneeline.report.words import estimate, interval, p_value, percent, term_words
 
 
 def counted(n: int, word: str, plural: str | None = None) -> str:
@@ -24,32 +24,36 @@ def what_was_run(results: Results) -> str:
     review = sum(row["verdict"] not in (None, "ok") for row in results.good)
     text = (
         f"kneeline {__version__} was given {counted(len(results.scans), 'scan')} of {counted(runners, 'runner')}: "
-        f"{counted(len(results.good), 'knee')} {'was' if len(results.good) == 1 else 'were'} segmented, scored and drawn, "
-        f"{counted(len(results.set_aside), 'scan')} {'was' if len(results.set_aside) == 1 else 'were'} set aside, "
-        "each with its reason"
+        f"{_were(len(results.good), 'knee')} segmented and scored, {_were(len(results.set_aside), 'scan')} set aside"
     )
-    return (
-        f"{text}; {counted(review, 'segmentation')} should be looked at before the scores are trusted."
-        if review
-        else f"{text}."
-    )
+    if results.set_aside:
+        text += ", each with its reason"
+    if review:
+        text += f"; {counted(review, 'segmentation')} should be looked at before the scores are trusted"
+    return f"{text}."
+
+
+def _were(n: int, word: str) -> str:
+    return f"{counted(n, word)} {'was' if n == 1 else 'were'}"
 
 
 def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
     """Prevalence of the primary outcome and its association with distance, or why there is none."""
     outcome = config["cohort"]["primary_outcome"]
-    knees = results[tables.KNEES]
-    known = [row[outcome] for row in knees if row.get(outcome) is not None]
+    known = [row[outcome] for row in results.analysed if row[outcome] is not None]
     if not known:
         return f"No knee has a {outcome_words(outcome)}, so nothing can be said about how common findings are."
     with_it = sum(grade >= 1 for grade in known)
-    text = f"A {outcome_words(outcome)} of 1 or more was found in {with_it} of {len(known)} knees ({percent(with_it / len(known))})"
+    text = (
+        f"{_with_article(outcome_words(outcome))} of 1 or more was found in {with_it} of "
+        f"{counted(len(known), 'knee')} ({percent(with_it / len(known))})"
+    )
     exposures = [row for row in results[tables.ESTIMATES] if is_exposure(row)]
     for row in exposures:
         if row["model"].endswith("_adjusted") and row["outcome"] == outcome and row["term"].startswith("distance"):
             if row["status"] == "estimated":
                 text += (
-                    f"; the adjusted odds ratio of {term_words(row['term'])} a week is {number(row['estimate'])} "
+                    f"; the adjusted odds ratio of {term_words(row['term'])} a week is {estimate(row['estimate'])} "
                     f"(95 % interval {interval(row['ci_low'], row['ci_high'])}, p {_equals(row['p_value'])})"
                 )
             else:
@@ -57,8 +61,14 @@ def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
             break
     refused = sum(row["status"] == "refused" for row in exposures)
     if refused:
-        text += f"; {refused} of {len(exposures)} contrasts of strike and distance were refused because the data cannot carry them"
+        text += (
+            f"; {refused} of {counted(len(exposures), 'contrast')} of strike and distance were refused as too sparse"
+        )
     return text + "."
+
+
+def _with_article(words: str) -> str:
+    return f"{'An' if words[0] in 'aeiou' else 'A'} {words}"
 
 
 def _equals(value: float | None) -> str:
@@ -67,26 +77,25 @@ def _equals(value: float | None) -> str:
 
 
 def what_it_cannot_show(results: Results) -> str:
-    knees = results[tables.KNEES]
-    runners = {row["participant_id"]: row for row in knees}
+    runners = {row["participant_id"]: row for row in results.analysed}
     others = sum(strike_group(row) == "other strike" for row in runners.values())
     return (
-        f"With {counted(len(runners), 'runner')} scanned once, of whom {others} do not land on the heel, these data can "
-        "describe how common findings are and whether they go together with foot strike and distance; they cannot show "
-        "that running, distance or foot strike causes a lesion or prevents one."
+        f"With {counted(len(runners), 'runner')} in the analysis, {others} of whom do not land on the heel, these data "
+        "can describe how common findings are and whether they go together with foot strike and distance; they cannot "
+        "show that running, distance or foot strike causes a lesion or prevents one."
     )
 
 
 def limits(results: Results, config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(short name, sentence) pairs; those that depend on the data carry its numbers."""
-    knees = results[tables.KNEES]
+    knees = results.analysed
     runners = list({row["participant_id"]: row for row in knees}.values())
     n = len(runners)
     said = [
         (
             "Cross-sectional",
-            "Each knee was imaged at one time. What is reported is prevalence and association, never incidence, cause or "
-            "prevention; findings may have come before the running habit.",
+            "Each knee was imaged at one time. What is reported is prevalence and association, never incidence, cause "
+            "or prevention; findings may have come before the running habit.",
         ),
         (
             "Self-selected",
@@ -139,8 +148,8 @@ def limits(results: Results, config: Mapping[str, Any]) -> list[tuple[str, str]]
     said += [
         (
             "Distance cut",
-            f"A cut at {config['cohort']['distance_cut_km']:g} km a week is shown because a popular account of the 2006 "
-            "study uses one. The study's own abstract has no such cut, and no foot strike.",
+            f"A cut at {config['cohort']['distance_cut_km']:g} km a week is shown because a popular account of the "
+            "2006 study uses one. The study's own abstract has no such cut, and no foot strike.",
         ),
         (
             "Machine-made grades",

@@ -42,24 +42,45 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.rstrip(".").replace("-", "−")
 
 
-def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+def estimate(value: float | None) -> str:
+    """An estimate with the digits that its precision deserves.
+
+    >>> estimate(None), estimate(0.0344), estimate(3.0), estimate(-12.34), estimate(456.7)
+    ('n/a', '0.03', '3.00', '−12.3', '457')
+    """
+    if value is None or value != value or abs(value) == float("inf"):
+        return number(value)
+    size = abs(value)
+    form = ".0f" if size >= 100 else ".1f" if size >= 10 else ".2f" if size >= 0.01 or not size else ".1g"
+    return f"{value:{form}}".replace("-", "−", 1)
+
+
+def interval(low: float | None, high: float | None) -> str:
     """
     >>> interval(0.5, 2.25), interval(None, None), interval(0.5, None)
-    ('0.500 to 2.25', 'n/a', '0.500 to n/a')
+    ('0.50 to 2.25', 'n/a', '0.50 to n/a')
     """
-    return MISSING if low is None and high is None else f"{number(low, digits)} to {number(high, digits)}"
+    return MISSING if low is None and high is None else f"{estimate(low)} to {estimate(high)}"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """
+    >>> amount(12.345, "mL"), amount(None, "mL")
+    ('12.3\\xa0mL', 'n/a')
+    """
+    return MISSING if value is None else f"{number(value)}\xa0{unit}"
 
 
 def percent(share: float | None) -> str:
     """
     >>> percent(None), percent(0), percent(1 / 3), percent(0.999)
-    ('n/a', '0 %', '33 %', '99.9 %')
+    ('n/a', '0\xa0%', '33\xa0%', '99.9\xa0%')
     """
     if share is None:
         return MISSING
     value = 100 * share
     whole = abs(value - round(value)) < 1e-9 or 1 <= value <= 99
-    return f"{value:.0f} %" if whole else f"{value:.1f} %"
+    return f"{value:.0f}\xa0%" if whole else f"{value:.1f}\xa0%"
 
 
 def p_value(value: float | None) -> str:
