@@ -18,10 +18,11 @@ simulate:
 
 
 def write_cohort(root: Path, runners: int, seed: int) -> Path:
-    """Write config/{config.yaml, participants.tsv, scans.tsv} under `root`; return that folder."""
+    """Write config/{participants.tsv, scans.tsv}, and config.yaml if there is none, under `root`; return that folder."""
     cohort = draw_cohort(runners, seed)
     folder = Path(root) / "config"
     tables.write_table(folder / "participants.tsv", cohort.participants, tables.PARTICIPANTS)
     tables.write_table(folder / "scans.tsv", cohort.scans, tables.SCANS)
-    tables.write_text(folder / "config.yaml", _CONFIG.format(runners=runners, seed=seed))
+    if not (folder / "config.yaml").exists():
+        tables.write_text(folder / "config.yaml", _CONFIG.format(runners=runners, seed=seed))
     return folder
