@@ -58,7 +58,7 @@ def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> F
         `not_converged` or `collinear`.
     """
     y = np.asarray(outcome, dtype=float)
-    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=float).reshape(len(y), -1)])
+    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=float)])
     peak = climb(lambda params: _evaluate(params, y, design), np.zeros(design.shape[1]), largest_step=1.0)
     errors = np.sqrt(np.diag(np.linalg.inv(peak.information)))
     return FirthFit(("intercept", *names), peak.params, errors, peak.value, y, design, peak)

@@ -122,7 +122,8 @@ def fit_cumulative_logit(
     Refusal
         `one_level`, `collinear`, `separation` (names the terms) or `not_converged`.
     """
-    grades, x = np.asarray(grades), np.asarray(x, dtype=float).reshape(len(grades), -1)
+    grades, x = np.asarray(grades), np.asarray(x, dtype=float)
+    x = x[:, None] if x.ndim == 1 else x
     w = np.ones(len(grades)) if weights is None else np.asarray(weights, dtype=float)
     grades, x = grades[w > 0], x[w > 0]
     z = np.zeros((len(grades), 0)) if nominal is None else np.asarray(nominal, dtype=float)[w > 0]

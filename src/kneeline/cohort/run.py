@@ -12,7 +12,7 @@ from kneeline.cohort.assemble import read_cohort, to_analyse
 from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.models import model_flow, relate
 from kneeline.cohort.prevalence import prevalence
-from kneeline.cohort.published import published
+from kneeline.cohort.published import CLAIMS, published
 from kneeline.cohort.settings import OUTCOMES, read_settings
 from kneeline.cohort.table_one import table_one
 from kneeline.tables import Row, Table
@@ -60,6 +60,7 @@ def run_cohort(
         (tables.JOINT_CELLS, [row for outcome in OUTCOMES for row in joint_cells(knees, outcome, settings)]),
         (tables.ESTIMATES, relate(knees, settings)),
         (tables.PUBLISHED, published()),
+        (tables.CLAIMS, [vars(claim) for claim in CLAIMS]),
         (tables.AGREEMENT, agreement),
         (tables.CONFUSION, confusion),
     ]

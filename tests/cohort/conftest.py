@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from kneeline import grading, tables
 from kneeline.tables import Row
@@ -74,3 +76,32 @@ def write_results(folder: Path, runners: list[Row], knees: list[Row], statuses: 
     tables.write_table(paths["score_dir"] / "meniscus.tsv", meniscus, tables.MENISCUS)
     tables.write_table(paths["score_dir"] / "effusion.tsv", effusion, tables.EFFUSION)
     return paths
+
+
+@pytest.fixture(scope="session")
+def fabricate() -> SimpleNamespace:
+    """The functions of this file."""
+    return SimpleNamespace(runner=runner, knee=knee, draw_knees=draw_knees, write_results=write_results)
+
+
+@pytest.fixture
+def analyse(tmp_path):
+    """Write fabricated results, run the cohort stage on them, return its tables by name."""
+    from kneeline.cohort.run import run_cohort
+
+    def call(runners, knees, statuses=(), config=None, readings=None, out="cohort") -> SimpleNamespace:
+        paths = write_results(tmp_path, runners, knees, statuses)
+        if readings is not None:
+            tables.write_table(tmp_path / "readings.tsv", readings, tables.READINGS)
+            readings = tmp_path / "readings.tsv"
+        run_cohort(**paths, out=tmp_path / out, config=config or {}, readings=readings)
+        written = {
+            table.name.removeprefix("cohort/"): tables.read_table(
+                tmp_path / out / f"{table.name.removeprefix('cohort/')}.tsv", table
+            )
+            for table in tables.TABLES
+            if table.name.startswith("cohort/")
+        }
+        return SimpleNamespace(folder=tmp_path / out, **written)
+
+    return call

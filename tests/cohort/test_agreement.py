@@ -1,0 +1,163 @@
+"""Oracles: R irr, vcd (kappa and its standard error), irrCAC (AC1, AC2)."""
+
+import numpy as np
+import pytest
+from statsmodels.stats.inter_rater import cohens_kappa
+
+from kneeline.cohort.agreement import compare_raters, gwet, kappa, machine_grades
+
+ABSTRACTORS = [[13, 0, 0], [0, 20, 7], [0, 4, 56]]
+FLEISS = [[44, 5, 1], [7, 20, 3], [9, 5, 6]]
+VISION = [[1520, 266, 124, 66], [234, 1512, 432, 78], [117, 362, 1772, 205], [36, 82, 179, 492]]
+SEXUAL_FUN = [[7, 7, 2, 3], [2, 8, 3, 7], [1, 5, 4, 9], [2, 8, 9, 14]]
+DIAGNOSIS = [[40, 6, 4, 15], [4, 25, 1, 5], [4, 2, 21, 9], [17, 13, 12, 45]]
+
+
+@pytest.mark.parametrize(
+    ("table", "kappas", "coefficients"),
+    [
+        (ABSTRACTORS, (0.796409, 0.842902, 0.892157), (0.849331, 0.900023, 0.940237)),
+        (FLEISS, (0.491525, 0.473684, 0.454545), (0.575972, 0.609756, 0.638554)),
+        (VISION, (0.595389, 0.652380, 0.702334), (0.616044, 0.717283, 0.795916)),
+        (SEXUAL_FUN, (0.129330, 0.237381, 0.332046), (0.158191, 0.273003, 0.378020)),
+        (DIAGNOSIS, (0.431501, None, 0.383186), (0.456158, None, 0.298573)),
+    ],
+)
+def test_two_rater_tables(table, kappas, coefficients):
+    for kind, k, ac in zip(("unweighted", "linear", "quadratic"), kappas, coefficients, strict=True):
+        if k is not None:
+            assert kappa(table, kind).estimate == pytest.approx(k, rel=1e-5)
+            assert gwet(table, kind).estimate == pytest.approx(ac, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "se"),
+    [
+        (ABSTRACTORS, "unweighted", 0.0589),
+        (ABSTRACTORS, "quadratic", 0.035352),
+        (SEXUAL_FUN, "unweighted", 0.068599),
+        (SEXUAL_FUN, "linear", 0.078316),
+        (SEXUAL_FUN, "quadratic", 0.097298),
+        (DIAGNOSIS, "unweighted", 0.0460),
+        (DIAGNOSIS, "quadratic", 0.0658),
+    ],
+)
+def test_standard_error_of_kappa(table, kind, se):
+    assert kappa(table, kind).se == pytest.approx(se, rel=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "se"), [("unweighted", 0.0432), ("linear", 0.0293), ("quadratic", 0.0179)])
+def test_standard_error_of_gwet(kind, se):
+    assert gwet(ABSTRACTORS, kind).se == pytest.approx(se, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("table", "k", "ac1"),
+    [
+        ([[40, 9], [6, 45]], 0.699519, 0.700748),
+        ([[80, 10], [5, 5]], 0.318182, 0.808000),
+        ([[118, 5], [2, 0]], -0.023392, 0.940776),
+    ],
+)
+def test_prevalence_paradox(table, k, ac1):
+    assert kappa(table).estimate == pytest.approx(k, rel=1e-4)
+    assert gwet(table).estimate == pytest.approx(ac1, rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "wt"), [("linear", "linear"), ("quadratic", "quadratic")])
+def test_statsmodels_agrees(kind, wt):
+    other = cohens_kappa(np.array(SEXUAL_FUN), wt=wt)
+    found = kappa(SEXUAL_FUN, kind)
+    assert (found.estimate, found.se) == pytest.approx((other.kappa, other.std_kappa), rel=1e-6)
+
+
+def test_identical_ratings_agree_fully():
+    table = np.diag([5, 7, 2, 1])
+    for statistic in (kappa, gwet):
+        for kind in ("unweighted", "linear", "quadratic"):
+            assert statistic(table, kind).estimate == pytest.approx(1)
+            assert statistic(table, kind).se == pytest.approx(0, abs=1e-7)
+
+
+def test_swapping_the_raters_changes_nothing():
+    for statistic in (kappa, gwet):
+        there, back = statistic(VISION, "quadratic"), statistic(np.transpose(VISION), "quadratic")
+        assert (there.estimate, there.se) == pytest.approx((back.estimate, back.se))
+
+
+def test_one_grade_only_leaves_kappa_undefined():
+    assert kappa([[9, 0], [0, 0]]) is None
+    assert gwet([[9, 0], [0, 0]]).estimate == 1
+
+
+def _knee(number, side, grade):
+    return {
+        "participant_id": f"sub-{number}",
+        "session_id": "ses-01",
+        "laterality": side,
+        "effusion_grade": grade,
+        **{
+            f"{m}_{r}_signal_grade": 0
+            for m in ("medial", "lateral")
+            for r in ("anterior_horn", "body", "posterior_horn")
+        },
+    }
+
+
+def _reading(knee, grade, rater="anna", reading=1, structure="effusion", region=None):
+    keys = {k: knee[k] for k in ("participant_id", "session_id", "laterality")}
+    return {**keys, "rater_id": rater, "reading": reading, "structure": structure, "region": region, "grade": grade}
+
+
+def test_without_readings_the_table_says_so():
+    agreement, confusion = compare_raters([_knee(1, "L", 0)], None)
+    assert confusion == []
+    assert {row["statistic"] for row in agreement} == {"weighted_kappa_quadratic", "gwet_ac2_quadratic"}
+    assert all("no readings were given" in row["note"] and "estimate" not in row for row in agreement)
+
+
+def test_machine_against_reader_counts_each_pair():
+    knees = [_knee(i, "L", grade) for i, grade in enumerate([0, 0, 1, 1, 2, 2, 3, 0])]
+    readings = [_reading(knee, grade) for knee, grade in zip(knees, [0, 1, 1, 1, 2, 3, 3, None], strict=True)]
+    agreement, confusion = compare_raters(knees, readings)
+    cells = {(row["grade_a"], row["grade_b"]): row["n"] for row in confusion}
+    assert sum(cells.values()) == 7
+    assert (cells[0, 1], cells[2, 3], cells[3, 2]) == (1, 1, 0)
+    row = next(row for row in agreement if row["statistic"] == "weighted_kappa_quadratic")
+    assert row["comparison"] == "machine with anna reading 1"
+    assert row["estimate"] == pytest.approx(
+        kappa([[1, 1, 0, 0], [0, 2, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]], "quadratic").estimate
+    )
+    assert row["n"] == 7
+
+
+def test_two_knees_a_runner_are_resampled_by_runner():
+    knees = [_knee(i, side, i % 3) for i in range(12) for side in "LR"]
+    rng = np.random.default_rng(3)
+    readings = [_reading(knee, int(rng.integers(0, 3))) for knee in knees]
+    first, again = compare_raters(knees, readings), compare_raters(knees, readings)
+    assert first == again
+    row = first[0][0]
+    assert "12 runners" in row["note"]
+    assert row["ci_low"] < row["estimate"] < row["ci_high"]
+
+
+def test_readers_are_compared_with_each_other_and_with_themselves():
+    knees = [_knee(i, "L", 1) for i in range(3)]
+    readings = [
+        _reading(knee, 1, rater, reading) for knee in knees for rater, reading in (("anna", 1), ("anna", 2), ("ben", 1))
+    ]
+    agreement, _ = compare_raters(knees, readings)
+    assert {row["comparison"] for row in agreement} >= {
+        "machine with anna reading 1",
+        "anna reading 1 with anna reading 2",
+        "anna reading 1 with ben reading 1",
+    }
+
+
+def test_meniscus_as_a_whole_is_its_highest_region():
+    knee = _knee(1, "R", None) | {"medial_body_signal_grade": 2, "lateral_body_signal_grade": None}
+    grades = {item: grade for (_, item), grade in machine_grades([knee]).items()}
+    assert grades["medial_meniscus", None] == 2
+    assert ("lateral_meniscus", None) not in grades
+    assert ("effusion", None) not in grades

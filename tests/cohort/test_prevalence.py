@@ -1,0 +1,50 @@
+import pytest
+
+from kneeline.cohort.assemble import REGION_GRADES
+from kneeline.cohort.intervals import clopper_pearson, wilson
+from kneeline.cohort.prevalence import prevalence
+
+
+def _knee(number, grade, style="rearfoot"):
+    empty = dict.fromkeys(("effusion_grade", "effusion_grade_volume", *REGION_GRADES))
+    return {"participant_id": f"sub-{number}", "strike_style": style, "signal_grade": grade, **empty}
+
+
+def _row(rows, level, unit="knees", group="overall"):
+    found = [r for r in rows if (r["level"], r["unit"], r["group"]) == (level, unit, group)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_one_knee_a_runner():
+    rows = prevalence([_knee(i, grade) for i, grade in enumerate([0] * 9 + [1] * 8 + [2] * 5)])
+    row = _row(rows, ">=1")
+    assert (row["count"], row["n"], row["proportion"]) == (13, 22, 13 / 22)
+    assert (row["wilson_low"], row["wilson_high"]) == pytest.approx(wilson(13, 22))
+    assert (row["exact_low"], row["exact_high"]) == pytest.approx(clopper_pearson(13, 22))
+    assert "note" not in row
+    assert sum(_row(rows, level)["count"] for level in "0123") == 22
+
+
+def test_missing_grades_are_not_zeros():
+    rows = prevalence([_knee(1, 0), _knee(2, None), _knee(3, 2)])
+    assert (_row(rows, "0")["count"], _row(rows, "0")["n"]) == (1, 2)
+    assert not [row for row in rows if row["outcome"] == "effusion_grade"]
+
+
+def test_equal_knees_of_a_runner_do_not_narrow_the_interval():
+    single = [_knee(i, i % 2) for i in range(40)]
+    doubled = prevalence([knee for knee in single for _ in "LR"])
+    row, alone = _row(doubled, "1"), _row(prevalence(single), "1")
+    assert row["n"] == 80
+    assert row["wilson_high"] - row["wilson_low"] >= 0.99 * (alone["wilson_high"] - alone["wilson_low"])
+    assert "independent knees" in row["note"]
+    people = _row(doubled, "1", unit="participants")
+    assert (people["n"], people["wilson_low"]) == (40, alone["wilson_low"])
+
+
+def test_groups_by_strike():
+    rows = prevalence([_knee(1, 1), _knee(2, 0, "forefoot"), _knee(3, 1, "mixed"), _knee(4, 1, None)])
+    assert _row(rows, "1", group="overall")["n"] == 4
+    assert _row(rows, "1", group="rearfoot")["n"] == 1
+    assert _row(rows, "1", group="non_rearfoot")["n"] == 2

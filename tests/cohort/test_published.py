@@ -1,0 +1,113 @@
+import math
+
+import pytest
+
+from kneeline import tables
+from kneeline.cohort.published import CLAIMS, EJR, ER, RSNA, published
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return published()
+
+
+def _find(rows, finding, quantity, group="all", assumption="", study=None):
+    found = [
+        row
+        for row in rows
+        if row["finding"] == finding
+        and row["quantity"].startswith(quantity)
+        and row["group"] == group
+        and (row["assumption"] or "").startswith(assumption)
+        and study in (None, row["study"])
+    ]
+    assert len(found) == 1, found
+    return found[0]
+
+
+# Counts of the abstracts, as read: study, finding, runners with it, of how many.
+@pytest.mark.parametrize(
+    ("study", "finding", "count", "n"),
+    [
+        (ER, "meniscus grade 1, before the marathon", 8, 22),
+        (ER, "meniscus grade 2, before the marathon", 5, 22),
+        (ER, "cartilage grade 1", 3, 22),
+        (ER, "cartilage grade 2", 1, 22),
+        (ER, "bone marrow oedema", 3, 22),
+        (ER, "anterior cruciate ligament grade 1", 2, 22),
+        (ER, "effusion, before the marathon", 13, 22),
+        (ER, "effusion, after the marathon", 14, 22),
+        (ER, "effusion slightly increased", 4, 22),
+        (RSNA, "effusion, before the run", 18, 20),
+        (RSNA, "cartilage defect", 0, 20),
+        (RSNA, "punctate ligament change after the run", 1, 20),
+        (EJR, "meniscus grade 1", 10, 26),
+        (EJR, "cartilage grade 1", 4, 26),
+        (EJR, "cartilage grade 2", 3, 26),
+        (EJR, "anterior cruciate ligament grade 1", 5, 26),
+    ],
+)
+def test_every_published_count_is_there(rows, study, finding, count, n):
+    row = _find(rows, finding, "proportion, Wilson", study=study)
+    assert (row["count"], row["n"]) == (count, n)
+    assert row["estimate"] == count / n
+    assert row["ci_low"] <= count / n <= row["ci_high"]
+
+
+def test_effusion_before_the_marathon(rows):
+    wilson = _find(rows, "effusion, before the marathon", "proportion, Wilson")
+    assert (wilson["ci_low"], wilson["ci_high"]) == pytest.approx((0.387348, 0.767442), rel=1e-4)
+    exact = _find(rows, "effusion, before the marathon", "exact binomial")
+    assert exact["p_value"] == pytest.approx(0.523467, rel=1e-4)
+
+
+def test_meniscus_by_training_level(rows):
+    find = lambda quantity: _find(rows, "meniscus grade 1", quantity, "high against low", "13")  # noqa: E731
+    exact = find("odds ratio, conditional")
+    assert (exact["estimate"], exact["p_value"]) == pytest.approx((1.879760, 0.688168), rel=1e-4)
+    assert math.log(find("odds ratio, Firth")["estimate"]) == pytest.approx(0.604114, rel=1e-4)
+    assert find("odds ratio, mid-p")["estimate"] == pytest.approx(1.863502, rel=1e-4)
+    assert find("risk difference")["estimate"] == pytest.approx(0.153846, rel=1e-4)
+
+
+def test_other_group_sizes_turn_the_direction_round(rows):
+    row = _find(rows, "meniscus grade 1", "odds ratio, sample", "high against low", "16")
+    assert row["estimate"] == pytest.approx(0.9)
+    assert _find(rows, "meniscus grade 1", "odds ratio, conditional", "high against low", "16")["p_value"] == 1
+
+
+def test_changes_over_the_marathon(rows):
+    assert _find(rows, "effusion, change", "sign test")["p_value"] == pytest.approx(0.0625)
+    assert _find(rows, "total score, change", "Wilcoxon signed-rank, exact")["p_value"] == pytest.approx(0.5)
+
+
+def test_cartilage_as_an_ordered_outcome(rows):
+    find = lambda quantity: _find(rows, "cartilage as grades 0, 1, 2", quantity, "high against low")  # noqa: E731
+    logit = find("odds ratio, cumulative logit")
+    assert math.log(logit["estimate"]) == pytest.approx(0.236961, rel=1e-4)
+    assert logit["p_value"] == pytest.approx(0.787909, rel=1e-4)
+    assert find("Fisher")["p_value"] == pytest.approx(0.6802, rel=1e-4)
+
+
+def test_every_group_comparison_states_its_assumption(rows):
+    assert all(row["assumption"] for row in rows if row["group"] in ("high", "low", "high against low"))
+
+
+def test_what_is_out_of_reach_is_said(rows):
+    missing = [row for row in rows if row["quantity"] == "not possible"]
+    assert {row["finding"] for row in missing} == {
+        "total lesion score, high against low",
+        "effusion by training level",
+        "foot strike",
+    }
+    assert all(row["note"] and "estimate" not in row for row in missing)
+
+
+def test_the_table_keeps_its_contract(rows, tmp_path):
+    tables.write_table(tmp_path / "published.tsv", rows, tables.PUBLISHED)
+    assert len(tables.read_table(tmp_path / "published.tsv", tables.PUBLISHED)) == len(rows)
+
+
+def test_claims_are_complete_and_in_plain_words():
+    assert len(CLAIMS) == 8
+    assert all(claim.claim and claim.evidence and len(claim.verdict) < 60 for claim in CLAIMS)
