@@ -1,0 +1,41 @@
+"""What the network tells apart: side-free classes, in the order of its output channels.
+
+A sagittal slice does not show whether it is medial or lateral, and a mirrored knee must give mirrored labels;
+so the network knows one tibial cartilage and one meniscus, and `cleanup` splits them by side and place afterwards.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kneeline.labels import Label
+
+
+class Class(IntEnum):
+    BACKGROUND = 0
+    FEMUR = 1
+    TIBIA = 2
+    PATELLA = 3
+    FIBULA = 4
+    FEMORAL_CARTILAGE = 5
+    TIBIAL_CARTILAGE = 6
+    PATELLAR_CARTILAGE = 7
+    MENISCUS = 8
+    JOINT_FLUID = 9
+
+
+# The class of each label; several labels may share one.
+CLASS_OF = {
+    Label.BACKGROUND: Class.BACKGROUND,
+    Label.FEMUR: Class.FEMUR,
+    Label.TIBIA: Class.TIBIA,
+    Label.PATELLA: Class.PATELLA,
+    Label.FIBULA: Class.FIBULA,
+    Label.FEMORAL_CARTILAGE: Class.FEMORAL_CARTILAGE,
+    Label.MEDIAL_TIBIAL_CARTILAGE: Class.TIBIAL_CARTILAGE,
+    Label.LATERAL_TIBIAL_CARTILAGE: Class.TIBIAL_CARTILAGE,
+    Label.PATELLAR_CARTILAGE: Class.PATELLAR_CARTILAGE,
+    Label.MEDIAL_MENISCUS: Class.MENISCUS,
+    Label.LATERAL_MENISCUS: Class.MENISCUS,
+    Label.JOINT_FLUID: Class.JOINT_FLUID,
+}

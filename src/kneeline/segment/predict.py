@@ -1,0 +1,172 @@
+"""From an image to labels on its own grid.
+
+segmentation = segment(image, "R")
+segmentation.labels       Volume of kneeline.labels.Label
+segmentation.confidence   mean probability inside each structure
+segmentation.verdict      ok, review or unusable
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from kneeline.errors import Refusal
+from kneeline.labels import Label
+from kneeline.segment import cleanup, verdict
+from kneeline.segment.classes import Class
+from kneeline.segment.preprocess import Slices, prepare
+from kneeline.volume import SAGITTAL, Laterality, Volume, reorient
+
+NETWORK = Path(__file__).parent / "network.onnx"
+# Threads of the network; the answer does not depend on it.
+THREADS_VARIABLE = "KNEELINE_THREADS"
+_BATCH = 2  # slices at a time: memory, not speed, decides
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    labels: Volume  # uint8, on the image's own grid
+    laterality: Laterality
+    fibula_laterality: Laterality | None  # what the fibula says; None when it says nothing
+    confidence: dict[Label, float]  # of the structures found
+    verdict: verdict.Verdict
+    reason: str | None
+
+
+def segment(image: Volume, laterality: Laterality | None = None, threads: int | None = None) -> Segmentation:
+    """Label the structures of one knee.
+
+    Parameters
+    ----------
+    image
+        Sagittal 2-D stack, or a 3-D image in any orientation; any spacing, any contrast.
+    laterality
+        Side of the body if known. The fibula, which is lateral, must not contradict it; None lets it decide.
+    threads
+        Of the network; None takes the environment's KNEELINE_THREADS, or 1.
+
+    Raises
+    ------
+    Refusal
+        `not_sagittal`, `not_a_knee`, `laterality_unknown`, `laterality_conflict`.
+    """
+    slices = prepare(image)
+    probability = _predict(slices, threads)
+    raw = probability.argmax(1).astype(np.uint8)
+    classes = cleanup.clean(raw, slices.spacing_mm)
+    _check_knee(classes, slices)
+    fibula = cleanup.fibula_laterality(classes, slices.spacing_mm)
+    laterality = _resolve(laterality, fibula)
+    middle = cleanup.middle_slice(classes, slices.spacing_mm)
+    named = cleanup.name_sides(classes, middle, laterality)
+    confidence = _confidence(probability, classes, named)
+
+    removed = classes != raw
+    fine = np.empty(slices.canonical.shape, np.uint8)
+    for i, plane in enumerate(_fine_classes(slices, probability, classes, removed)):
+        fine[i] = plane
+    labels = cleanup.name_sides(fine, middle, laterality)
+    on_grid = reorient(Volume(labels, slices.canonical.affine), image.orientation)
+    volumes = _volumes_ml(labels, image.voxel_mm3)
+    judged, reason = verdict.judge(volumes, confidence)
+    return Segmentation(
+        image.with_array(np.ascontiguousarray(on_grid.array)),
+        laterality,
+        fibula,
+        {label: confidence[label] for label in volumes if label in confidence},
+        judged,
+        reason,
+    )
+
+
+@lru_cache(maxsize=2)
+def _session(threads: int):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Image sizes differ from knee to knee: planning memory per size only grows it.
+    options.enable_mem_pattern = False
+    return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
+
+
+def _predict(slices: Slices, threads: int | None) -> np.ndarray:
+    """Probability of each class, (n, classes, H, W) float16, at the network's pixel size."""
+    threads = threads or int(os.environ.get(THREADS_VARIABLE) or 1)
+    session = _session(threads)
+    n, h, w = slices.array.shape
+    out = np.empty((n, len(Class), h, w), np.float16)
+    for first in range(0, n, _BATCH):
+        last = min(first + _BATCH, n)
+        answer = session.run(None, {"slices": slices.inputs(first, last)})[0]
+        out[first:last] = answer[:, :, :h, :w]
+    return out
+
+
+def _check_knee(classes: np.ndarray, slices: Slices) -> None:
+    voxel_ml = np.prod(slices.spacing_mm) / 1000
+    femur, tibia = classes == Class.FEMUR, classes == Class.TIBIA
+    volumes = {Label.FEMUR: float(femur.sum() * voxel_ml), Label.TIBIA: float(tibia.sum() * voxel_ml)}
+    above = True
+    if femur.any() and tibia.any():
+        above = bool(np.nonzero(femur)[1].mean() < np.nonzero(tibia)[1].mean())
+    verdict.check_is_knee(volumes, above)
+
+
+def _resolve(laterality: Laterality | None, fibula: Laterality | None) -> Laterality:
+    if laterality is None and fibula is None:
+        raise Refusal(
+            "laterality_unknown",
+            "expected the side of the knee from the table, the header or the fibula; none of them told it, and the fibula "
+            "is not clearly in view; give the side in the scans table",
+        )
+    if laterality and fibula and laterality != fibula:
+        words = {"L": "left", "R": "right"}
+        raise Refusal(
+            "laterality_conflict",
+            f"the knee is said to be a {words[laterality]} one, its fibula lies as in a {words[fibula]} one; "
+            "find out which is right and correct the scans table",
+        )
+    return laterality or fibula
+
+
+def _confidence(probability: np.ndarray, classes: np.ndarray, named: np.ndarray) -> dict[Label, float]:
+    own = np.take_along_axis(probability, classes[:, None], 1)[:, 0]
+    found = [Label(v) for v in np.unique(named) if v]
+    return {label: float(own[named == label].mean(dtype=np.float64)) for label in found}
+
+
+def _fine_classes(
+    slices: Slices, probability: np.ndarray, classes: np.ndarray, changed: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Classes of each slice at the image's own pixels: the most probable after interpolation."""
+    shape = slices.canonical.shape[1:]
+    for plane, cleaned, touched in zip(probability, classes, changed, strict=True):
+        present = np.unique(cleaned)
+        if present.size == 1:
+            yield np.full(shape, present[0], np.uint8)
+            continue
+        best = np.full(shape, -1.0, np.float32)
+        out = np.zeros(shape, np.uint8)
+        for cls in present:
+            score = plane[cls].astype(np.float32)
+            if touched.any():  # what clean-up decided is certain
+                score[touched] = (cleaned[touched] == cls).astype(np.float32)
+            score = (slices.to_columns @ (slices.to_rows @ score).T).T
+            wins = score > best
+            best[wins] = score[wins]
+            out[wins] = cls
+        yield out
+
+
+def _volumes_ml(labels: np.ndarray, voxel_mm3: float) -> dict[Label, float]:
+    counts = np.bincount(labels.ravel(), minlength=len(Label))
+    return {label: float(counts[label] * voxel_mm3 / 1000) for label in Label if label and counts[label]}

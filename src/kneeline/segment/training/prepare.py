@@ -1,0 +1,99 @@
+"""Write the anatomies that training and evaluation read: `FOLDER/{train,test}/*.npy`, material codes, uint8.
+
+    python -m kneeline.segment.training.prepare --shared SHARED_DATA --out FOLDER [--parametric 48]
+
+The label maps `mskt_right` and `mskt_left_iso` and parametric seeds from 9000 on are for testing only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kneeline import grading
+from kneeline.segment.training import anatomies, warp
+from kneeline.simulate.knee import Lesion, build_knee, sample_parameters
+from kneeline.volume import SAGITTAL, reorient
+
+EFFUSIONS = (0.05, 0.3, 0.6, 0.12, 0.9)
+TEST_EFFUSIONS = (0.05, 0.4)
+TEST_SEED = 9000
+
+
+def save(path: Path, codes: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        np.save(file, codes)
+    partial.rename(path)
+    print(path.name, codes.shape, flush=True)
+
+
+def dressed(name: str, structures: np.ndarray, effusions: tuple[float, ...], folder: Path) -> None:
+    for effusion in effusions:
+        path = folder / f"{name}_effusion-{effusion:g}.npy"
+        if not path.exists():
+            seed = zlib.crc32(path.stem.encode())
+            save(path, anatomies.dress(structures, seed, effusion))
+
+
+def prepare_maps(shared: Path, out: Path, tests: bool) -> None:
+    folder = shared / "anatomy"
+    spl = anatomies.read_structures(folder, "spl_left")
+    if not tests:
+        dressed("spl", spl, EFFUSIONS[:2], out / "train")
+        own = anatomies.read_structures(folder, "pymskt_dess_right")
+        displacement = warp.find_warp(spl, own)
+        dressed("pymskt", warp.complete(own, spl, displacement), EFFUSIONS[:3], out / "train")
+        dressed("between", warp.apply_warp(spl, displacement, 0.55), EFFUSIONS, out / "train")
+        dressed("spl", spl, EFFUSIONS, out / "train")
+        dressed("pymskt", warp.complete(own, spl, displacement), EFFUSIONS, out / "train")
+        return
+    for name in ("mskt_right", "mskt_left_iso"):
+        own = anatomies.read_structures(folder, name)
+        dressed(name, warp.complete(own, spl, warp.find_warp(spl, own)), TEST_EFFUSIONS, out / "test")
+
+
+def parametric(seed: int) -> np.ndarray:
+    """Material codes of a simulated knee: parameters, effusion (1 to 70 mL) and lesions by its seed."""
+    rng = np.random.default_rng(seed)
+    parameters = sample_parameters(rng, "R")
+    fluid_ml = float(np.exp(rng.uniform(np.log(1), np.log(70))))
+    places = [(m, r) for m in grading.MENISCI for r in grading.REGIONS]
+    lesions = [Lesion(m, r, int(rng.integers(1, 4))) for m, r in places if rng.random() < 0.15]
+    knee = build_knee(parameters, lesions, fluid_ml=fluid_ml, spacing_mm=anatomies.GRID_MM)
+    labels, tissue = (reorient(v, SAGITTAL) for v in (knee.labels, knee.tissue))
+    codes = anatomies.from_simulated(labels.array, tissue.array)
+    # The joint line to the middle of the grid; shafts go on beyond it.
+    joint = labels.geometry.to_voxel(np.zeros(3))[1]
+    below, above = codes.shape[1] - 1 - joint, joint
+    missing = round(abs(above - below))
+    return np.pad(codes, ((0, 0), (0, missing) if above > below else (missing, 0), (0, 0)), mode="edge")
+
+
+def prepare_parametric(seeds: range, folder: Path) -> None:
+    for seed in seeds:
+        path = folder / f"parametric-{seed:04d}.npy"
+        if not path.exists():
+            save(path, parametric(seed))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True, help="folder that holds anatomy/")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parametric", type=int, default=0, help="simulated knees to add, seeds 0, 1, ...")
+    parser.add_argument("--maps", choices=("train", "test", "none"), default="train")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.maps != "none":
+        prepare_maps(args.shared, args.out, args.maps == "test")
+    prepare_parametric(range(args.parametric), args.out / "train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""The world the network learns from: images simulated from anatomies, with their truth.
+
+One call makes one stack of sagittal slices of one knee, as one scan of one contrast: anatomy, pose, bend and elastic
+deformation, lesions, contrast, slice thickness with true partial volume, coil, blur, noise. Everything is drawn from
+the generator given, so that a seed makes a stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from kneeline.segment.classes import Class
+from kneeline.segment.training.anatomies import CLASS_BY_CODE, CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
+from kneeline.simulate.tissues import RELAXATION, Tissue
+
+PIXEL_MM = 0.65
+SIDE = 192  # pixels of a training image
+STACK = 8  # training images of a stack
+_COARSE = 8  # the deformation is computed on every eighth pixel
+_NOISE = 64  # side of the periodic noise volumes
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    name: str
+    codes: np.ndarray  # (x, z, y), RIP, memory-mapped
+    spacing_mm: float
+    low_mm: np.ndarray  # box of bones and menisci about the centre, mm
+    high_mm: np.ndarray
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        return torch.from_numpy(self.codes)
+
+
+def load_anatomies(folder: Path) -> list[Anatomy]:
+    out = []
+    for path in sorted(Path(folder).glob("*.npy")):
+        codes = np.load(path, mmap_mode="c")
+        coarse = CLASS_BY_CODE[np.asarray(codes[::4, ::4, ::4])]
+        joint = np.argwhere(np.isin(coarse, (Class.PATELLA, Class.FEMORAL_CARTILAGE, Class.MENISCUS, Class.FIBULA)))
+        bones = np.argwhere((coarse > 0) & (coarse != Class.JOINT_FLUID))
+        half = (np.array(codes.shape) - 1) / 2
+        low, high = joint.min(0), joint.max(0)
+        low[0], high[0] = bones.min(0)[0], bones.max(0)[0]
+        out.append(Anatomy(path.stem, codes, GRID_MM, (low * 4 - half) * GRID_MM, (high * 4 - half) * GRID_MM))
+    return out
+
+
+def noise_bank(seed: int = 7) -> torch.Tensor:
+    """Periodic noise volumes of unit variance: fine (about 1.5 mm) and coarse (about 6 mm) at 1 mm a voxel."""
+    rng = np.random.default_rng(seed)
+    frequency = np.sqrt(
+        sum(np.meshgrid(*[np.fft.fftfreq(_NOISE) ** 2] * 2, np.fft.rfftfreq(_NOISE) ** 2, indexing="ij"))
+    )
+    fields = []
+    for size in (0.8, 1.6, 3.2):
+        spectrum = np.fft.rfftn(rng.standard_normal((_NOISE,) * 3)) * np.exp(-2 * (np.pi * frequency * size) ** 2)
+        field = np.fft.irfftn(spectrum, (_NOISE,) * 3)
+        fields.append(field / field.std())
+    return torch.tensor(np.stack(fields), dtype=torch.float32).reshape(3, -1)
+
+
+# --- contrast --------------------------------------------------------------------------------------------------------
+
+# TR and TE ranges (ms), share of fat signal that is left, relative weight.
+FAMILIES = {
+    "PD": ((1800, 4500), (8, 35), (1.0, 1.0), 4),
+    "PDFS": ((2000, 4500), (15, 48), (0.04, 0.35), 5),
+    "T2": ((2500, 5000), (45, 90), (0.9, 1.0), 3),
+    "T2FS": ((2500, 5000), (48, 80), (0.04, 0.35), 3),
+    "T1": ((450, 850), (8, 18), (1.0, 1.0), 2),
+    "DESS": ((0, 0), (0, 0), (0.08, 0.4), 3),
+}
+_DARK = (Fabric.CORTEX, Fabric.MENISCUS, Fabric.LIGAMENT, Fabric.AIR)
+
+
+def grey_values(rng: np.random.Generator, family: str | None = None) -> np.ndarray:
+    """Grey value of each fabric in one image; `random` is a family of its own."""
+    if family is None:
+        families = [*FAMILIES, "random"]
+        weights = np.array([*(w for *_, w in FAMILIES.values()), 4.0])
+        family = families[rng.choice(len(families), p=weights / weights.sum())]
+    if family == "random":
+        values = rng.uniform(0.05, 1, len(Fabric))
+        if rng.random() < 0.7:
+            for fabric in _DARK:
+                values[fabric] = rng.uniform(0.0, 0.22)
+        values[Fabric.AIR] = rng.uniform(0, 0.04)
+        values[Fabric.FAT_PAD] = values[Fabric.FAT] * rng.uniform(0.8, 1.1)
+        return values
+    tr_range, te_range, fat_range, _ = FAMILIES[family]
+    tr, te, fat_left = rng.uniform(*tr_range), rng.uniform(*te_range), rng.uniform(*fat_range)
+    values = np.zeros(len(Fabric))
+    # Fast spin echo keeps fat bright and T2 decay short of theory: one factor an image.
+    fast = rng.uniform(1.0, 1.5)
+    for fabric in Fabric:
+        r = RELAXATION[TISSUE_OF[fabric]]
+        t1, t2 = r.t1_ms * rng.uniform(0.8, 1.25), r.t2_ms * rng.uniform(0.75, 1.3)
+        pd = r.proton_density * rng.uniform(0.85, 1.15)
+        if family == "DESS":
+            # Echo sum at a steady state: T2/T1 weighting on top of density, fluid brightest.
+            signal = pd * (0.25 + 1.1 * np.sqrt(t2 / t1)) * np.exp(-12 / t2)
+        else:
+            signal = pd * (1 - np.exp(-tr / t1)) * np.exp(-te / (t2 * fast))
+        signal *= 1 - r.fat_fraction * (1 - fat_left)
+        values[fabric] = signal
+    values[Fabric.FAT_PAD] = values[Fabric.FAT] * rng.uniform(0.8, 1.05)
+    values[Fabric.PHYSIS] = values[Fabric.MARROW] * rng.uniform(0.35, 0.75)
+    values[Fabric.CRUCIATE] = values[Fabric.LIGAMENT] * rng.uniform(1.0, 1.9)
+    values[Fabric.SYNOVIUM] *= rng.uniform(0.4, 1.1)
+    values[Fabric.MENISCUS] *= rng.uniform(0.4, 1.3)
+    if rng.random() < 0.3:  # cartilage and fluid alike: shape has to decide
+        mix = rng.uniform(0.3, 0.9)
+        values[Fabric.CARTILAGE] += mix * (values[Fabric.FLUID] - values[Fabric.CARTILAGE])
+    if rng.random() < 0.15:  # flowing blood is dark
+        values[Fabric.VESSEL] = values[Fabric.AIR] + 0.05
+    return values
+
+
+# --- one stack -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How one scan is made."""
+
+    n_slices: int
+    spacing_mm: float
+    thickness_mm: float
+    family: str | None = None
+
+
+def draw_acquisition(rng: np.random.Generator) -> Acquisition:
+    spacing = rng.uniform(2.8, 4.6)
+    thickness = rng.uniform(0.6, 1.5) if rng.random() < 0.35 else min(rng.uniform(1.8, 4.2), spacing)
+    return Acquisition(STACK + 2, spacing, thickness)
+
+
+def _rotation(angles_deg: np.ndarray) -> np.ndarray:
+    out = np.eye(3)
+    for axis, angle in enumerate(np.deg2rad(angles_deg)):
+        c, s = np.cos(angle), np.sin(angle)
+        i, j = [a for a in range(3) if a != axis]
+        turn = np.eye(3)
+        turn[i, i] = turn[j, j] = c
+        turn[i, j], turn[j, i] = -s, s
+        out = turn @ out
+    return out
+
+
+def _deform(points: torch.Tensor, rng: np.random.Generator, strength: float) -> torch.Tensor:
+    """Image points (..., 3) in mm (x, z, y about the joint) to anatomy points: turn, scale, bend, elastic."""
+    angles = rng.uniform(-1, 1, 3) * (10, 16, 9) * strength  # about x: in the sagittal plane
+    scale = rng.uniform(0.86, 1.16) ** strength
+    linear = _rotation(angles) @ np.diag(rng.uniform(0.94, 1.06, 3) / scale)
+    points = points @ torch.tensor(linear.T, dtype=torch.float32)
+    # Bend at the joint line, as a knee flexes: the shank against the thigh.
+    bend = np.deg2rad(rng.uniform(-7, 9)) * strength * torch.tanh(points[..., 1] / 25)
+    z, y = points[..., 1], points[..., 2]
+    points = torch.stack([points[..., 0], z * bend.cos() - y * bend.sin(), z * bend.sin() + y * bend.cos()], -1)
+    for knots_mm, amplitude in ((40, 3.0), (16, 0.9)):
+        n = int(220 / knots_mm)
+        knots = torch.tensor(rng.standard_normal((1, 3, n, n, n)), dtype=torch.float32)
+        field = F.grid_sample(
+            knots, (points / 110).flip(-1)[None].reshape(1, 1, 1, -1, 3), padding_mode="border", align_corners=True
+        )
+        points = points + amplitude * strength * rng.uniform(0.2, 1.2) * field.reshape(3, -1).T.reshape(points.shape)
+    return points
+
+
+def simulate_stack(
+    anatomy: Anatomy,
+    acquisition: Acquisition,
+    rng: np.random.Generator,
+    bank: torch.Tensor,
+    side: int = SIDE,
+    centre_mm: np.ndarray | None = None,
+    strength: float = 1.0,
+    mirrored: bool | None = None,
+    pixel_mm: float = PIXEL_MM,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (slices, side, side) and classes of one scan, slices running lateral (medial when `mirrored`).
+
+    Parameters
+    ----------
+    centre_mm
+        Middle of the stack, (x, z, y) about the joint; drawn when None.
+    strength
+        Of the deformation, 1 as in training, 0 none.
+    """
+    n, subs = acquisition.n_slices, int(np.clip(round(acquisition.thickness_mm / 0.8), 1, 5))
+    if centre_mm is None:
+        span = (n - 2) * acquisition.spacing_mm / 2
+        low, high = anatomy.low_mm[0] - 8 + span, anatomy.high_mm[0] + 8 - span
+        centre_mm = np.array(
+            [rng.uniform(min(low, high), max(low, high)), rng.uniform(-42, 26), rng.uniform(-26, 26)]
+        )
+    mirrored = rng.random() < 0.5 if mirrored is None else mirrored
+    at = (np.arange(n) - (n - 1) / 2) * acquisition.spacing_mm
+    within = (np.arange(subs) - (subs - 1) / 2) * acquisition.thickness_mm / subs
+    x = (at[:, None] + within[None, :]).ravel() * (-1 if mirrored else 1) + centre_mm[0]
+    n_coarse = side // _COARSE + 1
+    edge = torch.linspace(0, side, n_coarse) - (side - 1) / 2
+    z, y = edge * pixel_mm + centre_mm[1], edge * pixel_mm + centre_mm[2]
+    points = torch.stack(torch.meshgrid(torch.tensor(x, dtype=torch.float32), z, y, indexing="ij"), -1)
+    points = _deform(points, rng, strength)
+    points = F.interpolate(points.permute(0, 3, 1, 2), size=(side + 1, side + 1), mode="bilinear", align_corners=True)
+    points = points[:, :, :side, :side]
+
+    codes = anatomy.tensor
+    half = (np.array(anatomy.codes.shape) - 1) / 2
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    index = torch.zeros(points[:, 0].shape, dtype=torch.int64)
+    texture_at = torch.zeros_like(index)
+    offset = rng.integers(0, _NOISE, 3)
+    for axis in range(3):
+        voxel = points[:, axis] / anatomy.spacing_mm + half[axis]
+        # Dither: edges between voxels become soft; less where no other sub-slice smooths the truth.
+        voxel += (torch.rand(voxel.shape, generator=generator) - 0.5) * (0.4 if subs == 1 else 0.9)
+        size = anatomy.codes.shape[axis]
+        index = index * size + voxel.round_().clamp_(0, size - 1).to(torch.int64)
+        texture_at = texture_at * _NOISE + ((points[:, axis] + 500).to(torch.int64) + int(offset[axis])) % _NOISE
+    code = codes.reshape(-1)[index]
+    shifted = (texture_at + int(rng.integers(_NOISE**3))) % _NOISE**3
+    code = _add_lesions(code, bank, texture_at, shifted, rng)
+
+    classes = torch.from_numpy(CLASS_BY_CODE)[code.long()].reshape(n, subs, side, side)
+    truth = _majority(classes)
+    image = _shine(code, bank, texture_at, shifted, rng, acquisition.family).reshape(n, subs, side, side).mean(1)
+    return _crop(_receive(image, rng, generator), truth, rng)
+
+
+def _majority(classes: torch.Tensor) -> torch.Tensor:
+    """Most frequent class over the sub-slices, (n, subs, h, w) to (n, h, w)."""
+    if classes.shape[1] == 1:
+        return classes[:, 0]
+    counts = torch.zeros(classes.shape[0], len(Class), *classes.shape[2:], dtype=torch.uint8)
+    for sub in range(classes.shape[1]):
+        counts.scatter_add_(1, classes[:, sub, None].long(), torch.ones_like(classes[:, sub, None]))
+    return counts.argmax(1).to(torch.uint8)
+
+
+def _add_lesions(code, bank, at, shifted, rng):
+    """Signal inside menisci, red marrow, marrow lesions: where coarse noise is high. The class stays."""
+    coarse, blob = bank[2], bank[1]
+    if rng.random() < 0.5:
+        menisci = code == CODE[Class.MENISCUS, Fabric.MENISCUS]
+        high = blob[at[menisci]] > rng.uniform(0.4, 1.6)
+        code[menisci] = torch.where(
+            high, code.new_tensor(CODE[Class.MENISCUS, Fabric.MENISCAL_SIGNAL]), code[menisci]
+        )
+    for bone in (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA):
+        marrow = code == CODE[bone, Fabric.MARROW]
+        if rng.random() < 0.45:
+            high = coarse[at[marrow]] > rng.uniform(0.0, 1.8)
+            code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.RED_MARROW]), code[marrow])
+        if rng.random() < 0.25:
+            marrow = code == CODE[bone, Fabric.MARROW]
+            high = coarse[shifted[marrow]] > rng.uniform(1.6, 2.6)
+            code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.MARROW_LESION]), code[marrow])
+        if rng.random() < 0.4:  # trabeculae, small vessels and bone islands
+            marrow = code == CODE[bone, Fabric.MARROW]
+            high = bank[0][shifted[marrow]] > rng.uniform(2.2, 3.2)
+            code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.CORTEX]), code[marrow])
+    if rng.random() < 0.5:  # septa in fat
+        for fabric in (Fabric.FAT, Fabric.FAT_PAD):
+            fat = code == CODE[Class.BACKGROUND, fabric]
+            thin = bank[1][shifted[fat]].abs() < rng.uniform(0.0, 0.12)
+            code[fat] = torch.where(thin, code.new_tensor(CODE[Class.BACKGROUND, Fabric.LIGAMENT]), code[fat])
+    if rng.random() < 0.3:  # fat between muscle fibres
+        for fabric in (Fabric.MUSCLE, Fabric.MUSCLE_B):
+            muscle = code == CODE[Class.BACKGROUND, fabric]
+            high = bank[0][at[muscle]] > rng.uniform(1.6, 3.0)
+            code[muscle] = torch.where(high, code.new_tensor(CODE[Class.BACKGROUND, Fabric.FAT]), code[muscle])
+    return code
+
+
+# How much each fabric's grey value varies from place to place (relative).
+_TEXTURE = np.full(len(Fabric), 0.06)
+for _fabric, _value in (
+    (Fabric.AIR, 0.0), (Fabric.FLUID, 0.04), (Fabric.MARROW, 0.07), (Fabric.MUSCLE, 0.08), (Fabric.MUSCLE_B, 0.08),
+    (Fabric.LIGAMENT, 0.25), (Fabric.CRUCIATE, 0.3), (Fabric.MENISCUS, 0.2), (Fabric.SYNOVIUM, 0.25), (Fabric.VESSEL, 0.25),
+    (Fabric.FAT_PAD, 0.1), (Fabric.CARTILAGE, 0.1), (Fabric.CORTEX, 0.3), (Fabric.MENISCAL_SIGNAL, 0.3),
+):  # fmt: skip
+    _TEXTURE[_fabric] = _value
+
+
+def _shine(code, bank, at, shifted, rng, family):
+    values = grey_values(rng, family)
+    fabric = torch.from_numpy(FABRIC_BY_CODE)[code.long()].long()
+    grey = torch.tensor(values, dtype=torch.float32)[fabric]
+    texture = torch.tensor(_TEXTURE * rng.uniform(0.3, 2.0, len(Fabric)), dtype=torch.float32)[fabric]
+    fine, coarse = rng.uniform(0.2, 1.0), rng.uniform(0.2, 1.0)
+    return grey * (1 + texture * (fine * bank[0][shifted] + coarse * bank[2][at])).clamp_(0.05, 3)
+
+
+def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    radius = max(1, int(np.ceil(2.5 * sigma)))
+    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    image = image[:, None]
+    image = F.conv2d(F.pad(image, (radius, radius, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1))
+    image = F.conv2d(F.pad(image, (0, 0, radius, radius), mode="replicate"), kernel.view(1, 1, -1, 1))
+    return image[:, 0]
+
+
+def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+    """Resolution, coil sensitivity, noise, gain: what the scanner makes of the signal."""
+    n, h, w = image.shape
+    blur = rng.uniform(0.3, 1.0)
+    image = _blur(image, blur)
+    if rng.random() < 0.85:
+        knots = torch.tensor(rng.standard_normal((1, 1, 4, 4, 4)), dtype=torch.float32)
+        bias = F.interpolate(knots, size=(n, h, w), mode="trilinear", align_corners=True)[0, 0]
+        image = image * torch.exp(rng.uniform(0.05, 0.35) * bias)
+    top = image.flatten()[::7].quantile(0.97).clamp(min=1e-3)
+    image = image / top
+    sigma = rng.uniform(0.005, 0.07)
+    real = torch.randn(image.shape, generator=generator) * sigma
+    imaginary = torch.randn(image.shape, generator=generator) * sigma
+    if rng.random() < 0.5:  # interpolated by the scanner: correlated noise
+        real, imaginary = _blur(real, 0.7) * 2, _blur(imaginary, 0.7) * 2
+    image = torch.sqrt((image + real) ** 2 + imaginary**2)
+    if rng.random() < 0.35:
+        image = image.clamp(min=0) ** rng.uniform(0.75, 1.3)
+    return (image * rng.uniform(0.8, 1.2)).clamp_(0, 2)
+
+
+def _crop(image: torch.Tensor, truth: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sometimes a field of view that ends inside the training image."""
+    if rng.random() < 0.12:
+        cut, edge = int(rng.integers(8, 50)), rng.integers(4)
+        side = image.shape[-1]
+        rows = (slice(0, cut), slice(side - cut, side), slice(None), slice(None))[edge]
+        columns = (slice(None), slice(None), slice(0, cut), slice(side - cut, side))[edge]
+        image[:, rows, columns] = 0
+        truth[:, rows, columns] = 0
+    return image, truth
+
+
+def training_images(images: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each inner slice with its two neighbours: (STACK, 3, side, side) and (STACK, side, side)."""
+    return torch.stack([images[:-2], images[1:-1], images[2:]], 1), truth[1:-1]
