@@ -1,6 +1,7 @@
 """A results folder made up row by row from the declared tables: 26 knees, three of them set aside, refused models."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,6 +233,7 @@ def results(tmp_path_factory):
     return folder, truth
 
 
-@pytest.fixture
-def config():
-    return CONFIG
+@pytest.fixture(scope="session")
+def made():
+    """What the tests need of this file, without importing it."""
+    return SimpleNamespace(results=fake_results, CONFIG=CONFIG, HOSTILE=HOSTILE, SET_ASIDE=SET_ASIDE)

@@ -127,8 +127,8 @@ def table_one_view(found: Results) -> View:
     return view(
         "Who was studied. No p-values: groups are described, not tested",
         [
-            ("variable", lambda line: line[0][0]),
-            ("shown", lambda line: line[0][1] or ""),
+            ("variable", lambda line: words.heading(line[0][0])),
+            ("shown", lambda line: (line[0][1] or "").replace("_", " ")),
             *((group.replace("_", " "), shown(group)) for group in groups),
             ("standardised difference", lambda line: fixed(difference(line), ".2f")),
         ],

@@ -166,7 +166,7 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         "config": json.dumps(_without_places(config), indent=2, ensure_ascii=False),
         "checksums": view(
             "Tables that this page was made from",
-            [("file", lambda r: r[0]), ("SHA-256", lambda r: Cell(r[1], kind="code"))],
+            [("file", lambda r: r[0]), ("SHA-256", lambda r: Cell(r[1], kind="hash"))],
             found.checksums,
         ),
         "MISSING": MISSING,
@@ -274,7 +274,7 @@ def provenance(config: Mapping[str, Any], model: Path | None) -> View:
     simulate = config.get("simulate") or {}
     lines.append(("seed of the simulated cohort", simulate.get("seed")))
     return view(
-        "Versions", [("what", lambda r: r[0]), ("version", lambda r: Cell(words.cell(r[1]), kind="code"))], lines
+        "Versions", [("what", lambda r: r[0]), ("version", lambda r: Cell(words.cell(r[1]), kind="hash"))], lines
     )
 
 

@@ -94,7 +94,7 @@ def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
     height = head + row_height * len(lines) + foot
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.32, foot / height, 0.38, 1 - (head + foot) / height))
+        axes = figure.add_axes((0.37, foot / height, 0.34, 1 - (head + foot) / height))
         axes.set_xscale("log")
         axes.set_xlim(*_SPAN)
         axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -110,21 +110,30 @@ def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
         axes.set_xlabel(f"{' / '.join(scales)} with 95 % interval, log scale", fontsize=9)
         across = axes.get_yaxis_transform()  # x in axes, y in lines
         axes.text(1.04, -1, "estimate (95 % CI)", transform=across, fontsize=9, color=SOFT, va="center")
-        axes.text(1.72, -1, "runners", transform=across, fontsize=9, color=SOFT, va="center", ha="right")
+        axes.text(1.84, -1, "runners", transform=across, fontsize=9, color=SOFT, va="center", ha="right")
         for y, (text, row) in enumerate(lines):
             if row is None:
-                axes.text(-0.84, y, text, transform=across, va="center", fontsize=10, fontweight="bold")
+                axes.text(-1.085, y, text, transform=across, va="center", fontsize=10, fontweight="bold")
                 continue
-            axes.text(-0.81, y, text, transform=across, va="center", fontsize=10)
-            axes.text(1.72, y, number(row["n_participants"]), transform=across, va="center", ha="right", fontsize=10)
+            axes.text(-1.05, y, text, transform=across, va="center", fontsize=10)
+            axes.text(1.84, y, number(row["n_participants"]), transform=across, va="center", ha="right", fontsize=10)
             if row["status"] == "refused":
-                axes.text(1.04, y, "refused, reason below", transform=across, va="center", fontsize=10, color=SOFT)
+                axes.text(1.04, y, refusal(row), transform=across, va="center", fontsize=10, color=SOFT)
                 continue
             _ratio(axes, y, row)
             said = f"{estimate(row['estimate'])} ({interval(row['ci_low'], row['ci_high'])})"
             axes.text(1.04, y, said, transform=across, va="center", fontsize=10)
 
     return render(name, title, width, height, draw)
+
+
+def refusal(row: Row) -> str:
+    """
+    >>> refusal({"reason": "too_few_runners: 9 runners for 5 parameters"}), refusal({"reason": None})
+    ('refused: too few runners', 'refused')
+    """
+    code = re.match(r"(\w+):", row["reason"] or "")
+    return f"refused: {code[1].replace('_', ' ')}" if code else "refused"
 
 
 def _ratio(axes, y: int, row: Row) -> None:
