@@ -8,13 +8,13 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.fileset import FileSet
+from tests.ingest import faults
+from tests.ingest.vendors import COMPRESSED, assert_same_image, compress, write_enhanced
+from tests.simulate.test_dicom import UNCOMPRESSED, oblique_image
 
 from kneeline.ingest.run import load_knee
 from kneeline.simulate.dicom import Protocol, write_series
 from kneeline.volume import Volume
-from tests.ingest import faults
-from tests.ingest.vendors import COMPRESSED, assert_same_image, compress, write_enhanced
-from tests.simulate.test_dicom import UNCOMPRESSED, oblique_image
 
 RANGE = [*range(16)]
 ORDERS = {"forward": RANGE, "reversed": RANGE[::-1], "shuffled": [*np.random.default_rng(5).permutation(16)]}

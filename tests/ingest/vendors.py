@@ -27,6 +27,12 @@ COMPRESSED = {
 }
 
 
+_KEPT = """
+StudyInstanceUID SeriesInstanceUID Modality Rows Columns BitsAllocated BitsStored HighBit SeriesDescription
+PixelRepresentation SamplesPerPixel PhotometricInterpretation ImageType MagneticFieldStrength
+"""
+
+
 def compress(paths: Sequence[Path], name: str) -> None:
     """Compress files in place with GDCM."""
     for path in paths:
@@ -65,10 +71,7 @@ def write_enhanced(
     file.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
     file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
     file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = classic[0].SOPInstanceUID
-    for keyword in (
-        "StudyInstanceUID SeriesInstanceUID Modality Rows Columns BitsAllocated BitsStored HighBit SeriesDescription "
-        "PixelRepresentation SamplesPerPixel PhotometricInterpretation ImageType MagneticFieldStrength"
-    ).split():
+    for keyword in _KEPT.split():
         setattr(file, keyword, getattr(classic[0], keyword))
     file.EchoPulseSequence = "SPIN"
     file.NumberOfFrames = len(order)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kneeline.errors import Refusal
+from kneeline.ingest.admit import ISOTROPIC_RATIO
 from kneeline.ingest.frames import MAX_VOXELS
 from kneeline.volume import Geometry
 
@@ -28,9 +29,9 @@ class NiftiImage:
 
     @property
     def slice_axis(self) -> int:
-        """The axis of the largest spacing; in cubic voxels the one nearest to left-right."""
+        """The axis of the largest spacing; in nearly cubic voxels the one nearest to left-right."""
         spacing = np.array(self.geometry.spacing_mm)
-        if spacing.max() <= 1.02 * spacing.min():
+        if spacing.max() <= ISOTROPIC_RATIO * spacing.min():
             return int(np.abs(self.geometry.affine[0, :3] / spacing).argmax())
         return int(spacing.argmax())
 

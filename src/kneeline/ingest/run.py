@@ -96,6 +96,8 @@ def ingest_scan(scan: Scan, out: Path) -> Row:
             "reason": f"expected a readable scan, reading it failed in a way nobody foresaw ({type(error).__name__}); "
             "look at the files, or report it",
         }
+    if row.get("reason_code") == "laterality_conflict":
+        row["laterality_sources"] = _sources_in_conflict(candidates, scan.laterality)
     series = knee.series if knee else [c.row(chosen=False) for c in candidates]
     tables.write_table(_file(out, scan, "series.tsv"), [{"scan_id": scan.scan_id} | r for r in series], tables.SERIES)
     if knee:
@@ -124,6 +126,11 @@ def _write_knee(knee: Knee, scan: Scan, keys: Row, out: Path) -> None:
     )
 
 
+def _sources_in_conflict(candidates: list[Candidate], table: str | None) -> str | None:
+    votes = next((c.votes for c in candidates if c.refusal and c.refusal.code == "laterality_conflict"), {})
+    return Side(None, None, ({"table": table} if table else {}) | votes).sources
+
+
 def _candidates(paths: Sequence[str | Path]) -> list[Candidate]:
     found = scan_paths(paths)
     candidates = find_candidates(found)
@@ -141,11 +148,13 @@ def _candidates(paths: Sequence[str | Path]) -> list[Candidate]:
 def _read_best(candidates: list[Candidate], table: str | None) -> Knee:
     _keep_one_side(candidates, table)
     for candidate in sorted((c for c in candidates if not c.refusal), key=lambda c: (-c.score, c.number)):
-        side = resolve_side(table, candidate.votes)
         try:
+            side = resolve_side(table, candidate.votes)
             arrays = read_candidate(candidate)
         except Refusal as refusal:
             candidate.refusal = refusal
+            if refusal.code == "laterality_conflict":
+                raise  # another series would be a coin toss
             continue
         return _knee(candidate, arrays, side, candidates)
     _look_for_two_legs(candidates)
@@ -165,15 +174,18 @@ def _keep_one_side(candidates: list[Candidate], table: str | None) -> None:
     named = set().union(*sides)
     if table is None:
         if {frozenset("L"), frozenset("R")} <= {frozenset(s) for s in sides}:
-            raise Refusal(
-                "two_knees_in_folder",
-                "expected series of one knee, the folder holds series of a left and of a right one; "
-                "give two rows with their laterality in the scans table",
+            _refuse_all(
+                usable,
+                Refusal(
+                    "two_knees_in_folder",
+                    "expected series of one knee, the folder holds series of a left and of a right one; "
+                    "give two rows with their laterality in the scans table",
+                ),
             )
         return
     if named and table not in named:
         votes = next(c.votes for c in usable if c.votes)
-        raise conflict({"table": table} | votes)
+        _refuse_all([c for c in usable if c.votes], conflict({"table": table} | votes))
     for candidate, said in zip(usable, sides, strict=True):
         if said == {other_side(table)}:
             candidate.refusal = Refusal("other_knee", "this series is of the other knee; it is not a candidate here")
@@ -182,6 +194,12 @@ def _keep_one_side(candidates: list[Candidate], table: str | None) -> None:
                 "side_unknown_beside_two_knees",
                 "expected a side, since the folder holds series of both knees; this series names none",
             )
+
+
+def _refuse_all(candidates: list[Candidate], refusal: Refusal) -> None:
+    for candidate in candidates:
+        candidate.refusal = refusal
+    raise refusal
 
 
 def _look_for_two_legs(candidates: list[Candidate]) -> None:
