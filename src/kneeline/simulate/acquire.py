@@ -19,6 +19,7 @@ from kneeline.volume import Geometry, Volume, to_sitk
 # Spread of the slowly varying brightness inside a tissue. Project decision.
 _TEXTURE = {Tissue.MARROW: 0.045, Tissue.FAT: 0.05, Tissue.MUSCLE: 0.05, Tissue.CARTILAGE: 0.06, Tissue.FLUID: 0.03}
 _TEXTURE_OTHER = 0.05
+_SUB_SLICE_MM = 0.75  # thickness of the sheets that a slice is averaged from
 _FULL_SCALE = 1400.0  # grey value of the brightest 0.1 %: what 12-bit scanners send
 
 
@@ -131,42 +132,42 @@ def slice_profile(acquisition: Acquisition, fine_mm: float) -> tuple[np.ndarray,
     return offsets, weights / weights.sum()
 
 
-def _sub_slices(volume: Volume, acquisition: Acquisition, offset_mm: float, interpolator) -> np.ndarray:
-    """The volume on planes beside the slice centres, (I, J, K); beyond its border it goes on unchanged."""
+def _planes(volume: Volume, acquisition: Acquisition, offsets_mm: np.ndarray, interpolator):
+    """The volume on planes beside the slice centres, each (I, J, K); beyond its border it goes on unchanged."""
     geometry = acquisition.geometry()
-    affine = geometry.affine.copy()
-    affine[:3, 3] += affine[:3, 0] / geometry.spacing_mm[0] * offset_mm
-    empty = to_sitk(Volume(np.broadcast_to(np.uint8(0), geometry.shape), affine))
+    source = to_sitk(volume)
     resampler = sitk.ResampleImageFilter()
-    resampler.SetReferenceImage(empty)
     resampler.SetInterpolator(interpolator)
     resampler.UseNearestNeighborExtrapolatorOn()
-    return sitk.GetArrayFromImage(resampler.Execute(to_sitk(volume))).transpose(2, 1, 0)
+    across = geometry.affine[:3, 0] / geometry.spacing_mm[0]
+    for offset in offsets_mm:
+        affine = geometry.affine.copy()
+        affine[:3, 3] += across * offset
+        resampler.SetReferenceImage(to_sitk(Volume(np.broadcast_to(np.uint8(0), geometry.shape), affine)))
+        yield sitk.GetArrayFromImage(resampler.Execute(source)).transpose(2, 1, 0)
 
 
 def sample_slices(signal: Volume, acquisition: Acquisition) -> np.ndarray:
     """Noise-free images: each slice is the mean of the signal over its profile, float32 (I, J, K)."""
-    offsets, weights = slice_profile(acquisition, 0.75)
-    total = np.zeros(acquisition.geometry().shape, np.float32)
-    for offset, weight in zip(offsets, weights, strict=True):
-        total += np.float32(weight) * _sub_slices(signal, acquisition, offset, sitk.sitkLinear)
-    return total
+    offsets, weights = slice_profile(acquisition, _SUB_SLICE_MM)
+    shape = acquisition.geometry().shape
+    total = np.zeros(shape[::-1], np.float32).transpose(2, 1, 0)  # the resampler's memory order
+    for plane, weight in zip(_planes(signal, acquisition, offsets, sitk.sitkLinear), weights, strict=True):
+        total += np.float32(weight) * plane
+    return np.ascontiguousarray(total)
 
 
 def majority_labels(labels: Volume, acquisition: Acquisition) -> np.ndarray:
-    """The label that fills most of each voxel of the images, uint8."""
-    offsets, _ = slice_profile(acquisition, 0.75)
-    planes = [_sub_slices(labels, acquisition, offset, sitk.sitkNearestNeighbor) for offset in offsets]
-    if len(planes) == 1:
-        return np.ascontiguousarray(planes[0])
-    best = np.zeros(planes[0].shape, np.uint8)
-    most = np.zeros(planes[0].shape, np.uint8)
-    for label in Label:
-        votes = np.zeros(best.shape, np.uint8)
-        for plane in planes:
-            votes += plane == label
-        more = votes > most
-        best[more], most[more] = label, votes[more]
+    """The label that fills most of each voxel of the images, uint8; of equals the smaller."""
+    offsets, _ = slice_profile(acquisition, _SUB_SLICE_MM)
+    planes = list(_planes(labels, acquisition, offsets, sitk.sitkNearestNeighbor))
+    best = np.ascontiguousarray(planes[0])
+    mixed = np.zeros(best.shape[::-1], bool).transpose(2, 1, 0)
+    for plane in planes[1:]:
+        mixed |= plane != planes[0]
+    votes = np.stack([plane[mixed] for plane in planes])
+    counts = np.stack([(votes == label).sum(0) for label in Label])
+    best[mixed] = counts.argmax(0)
     return best
 
 

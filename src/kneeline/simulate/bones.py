@@ -15,7 +15,8 @@ from kneeline.simulate.parameters import Knee
 from kneeline.simulate.shapes import Frame, Grid, curve, smooth_max, smooth_min, smooth_step, to_distance
 
 FAR = np.float32(99)
-_JOINT_GAP_MM = 0.25  # between cartilages in contact
+_JOINT_GAP_MM = 0.15  # between cartilages in contact
+_BEDDED_MM = 1.1  # the femur sits this deep in the tibia's cartilage dish, which makes contact an area
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ def sagittal_profile(knee: Knee, theta_deg: np.ndarray) -> np.ndarray:
         (-150, p * 0.995),
         (-120, p + 0.25 * (d - p)),
         (-90, d),
-        (-60, d + 0.24 * (t - d)),
-        (-30, d + 0.66 * (t - d)),
-        (-8, d + 0.95 * (t - d)),
+        (-65, d + 0.06 * (t - d)),
+        (-45, d + 0.25 * (t - d)),
+        (-28, d + 0.56 * (t - d)),
+        (-8, d + 0.93 * (t - d)),
         (12, t * 0.985),
         (40, t * 0.70),
         (75, t * 0.55),
@@ -150,13 +152,18 @@ def _femur(knee: Knee, grid: Grid, frame: Frame) -> tuple[np.ndarray, np.ndarray
     )
     yc, a, b = curve(knots, z)
     lean = np.float32(0.6) * smooth_step(z, 0, 60)  # the shaft stands a little lateral
-    n = 2.5
-    body = ((np.abs((x - lean) / a) ** n + np.abs((y - yc) / b) ** n) ** (1 / n) - 1) * np.minimum(a, b)
+    body = _squarish((x - lean) / a, (y - yc) / b) * np.minimum(a, b)
     # Roof of the notch (Blumensaat's line): below and behind it there is no bone between the condyles.
     roof = (-0.743 * (y - 0.50 * t) - 0.669 * (z + 0.24 * t)).astype(np.float32)
     roof = roof - np.float32(4) * np.minimum((x / np.float32(knee.notch_width_mm / 2)) ** 2, 4)
     body = smooth_max(body, np.maximum(roof, -12 - z), 3)
     return to_distance(smooth_min(field, body, 5), grid.spacing_mm), thickness
+
+
+def _squarish(u, v) -> np.ndarray:
+    """Field of a rounded rectangle |u|^2.5 + |v|^2.5 = 1, of about unit slope at its border."""
+    u, v = np.abs(u), np.abs(v)
+    return (u * u * np.sqrt(u) + v * v * np.sqrt(v) - 1) * np.float32(0.4)
 
 
 def _femoral_thickness(knee: Knee, theta_deg: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -219,8 +226,7 @@ def _tibia(knee: Knee, grid: Grid, frame: Frame, lateral_height_mm: float) -> tu
         ]
     )
     yc, a, b = curve(knots, z)
-    n = 2.35
-    side = ((np.abs(x / a) ** n + np.abs((y - yc) / b) ** n) ** (1 / n) - 1) * np.minimum(a, b)
+    side = _squarish(x / a, (y - yc) / b) * np.minimum(a, b)
     # Popliteal notch between the plateaus; the medial plateau reaches further back.
     notch = 9.0 * s - np.sqrt((x - 1) ** 2 + ((y + depth + 4.5 * s) * 1.0) ** 2) - 0.25 * np.maximum(-6 - z, 0)
     side = smooth_max(side, notch, 3)
@@ -234,17 +240,17 @@ def _tibia(knee: Knee, grid: Grid, frame: Frame, lateral_height_mm: float) -> tu
     top = z - _plateau(knee, x, y, lateral_height_mm).astype(np.float32)
     bone = to_distance(smooth_max(side, top, 3), grid.spacing_mm)
 
-    rim = ((np.abs(x / half) ** 2.3 + np.abs(y / depth) ** 2.3) ** (1 / 2.3) - 1) * depth  # mm inside the margin
-    inside = smooth_step(rim, -0.8, -4.0)
-    middle = 11.0 * s
+    # Articular surface: an ellipse on each plateau; the lateral one is short, the posterior horn covers the rest.
+    across = (np.abs(x) - np.float32(0.555 * half)) / np.float32(0.42 * half)
+    centre, reach = np.where(x < 0, -0.5, -2.0 * s), np.where(x < 0, 0.88, 0.70) * depth
+    inside = smooth_step(np.sqrt(across**2 + ((y - centre) / reach) ** 2), 1.02, 0.80)
     full = np.where(
         x < 0,
         knee.medial_tibial_cartilage_mm * (1 - knee.medial_thinning),
         knee.lateral_tibial_cartilage_mm,
     )
-    bulge = 0.70 + 0.30 * np.exp(-(((np.abs(x) - 0.5 * half) / 9) ** 2) - (y / 12) ** 2)
-    sided = smooth_step(np.abs(x + 0.5), middle - 3.0, middle + 1.5)
-    thickness = (full * bulge * sided * inside).astype(np.float32)
+    bulge = 0.75 + 0.28 * np.exp(-(((np.abs(x) - 0.5 * half) / 9) ** 2) - (y / 12) ** 2)
+    thickness = (full * bulge * inside).astype(np.float32)
     thickness *= (top > -4) & (top < 12)
     fields = np.full(grid.shape, FAR), np.zeros(grid.shape, np.float32)
     fields[0][box], fields[1][box] = bone, thickness
@@ -259,7 +265,7 @@ def _patella(knee: Knee, grid: Grid, pose: Pose) -> tuple[np.ndarray, np.ndarray
     frame = pose.patella
     half = np.array([knee.patella_width_mm * 0.62, knee.patella_thickness_mm * 2.2, knee.patella_height_mm * 0.72])
     centre = np.array([knee.patella_shift_mm, frame.y, frame.z])
-    box = grid.box(centre - half - 30, centre + half + 30)
+    box = grid.box(centre - half - 6, centre + half + 6)
     part = grid.crop(box)
     v, w = frame.coordinates(part)
     u = part.x - np.float32(knee.patella_shift_mm)
@@ -297,7 +303,7 @@ def _fibula(knee: Knee, grid: Grid, tibia: Frame) -> np.ndarray:
             (-6.5 * s, x0 - 1, -19.5, 0.1, 0.1),
         ]
     )
-    box = grid.box((0, -99, -999), (99, 99, 30))
+    box = grid.box((0, -99, -999), (99, 99, 8))
     part = grid.crop(box)
     y, z = tibia.coordinates(part)
     x, yc, a, b = curve(own, z)
@@ -320,7 +326,7 @@ def pose_bones(knee: Knee) -> Pose:
         x = np.array([condyle_centre(knee, side, -90.0)]).ravel()
         heights[side] = float((-surface_radius(knee, theta, x)[0] * np.sin(rad)).max())
     lateral = heights[-1] - heights[1]
-    thickness = knee.femoral_cartilage_mm + _JOINT_GAP_MM
+    thickness = knee.femoral_cartilage_mm + _JOINT_GAP_MM - _BEDDED_MM
     medial_stack = thickness + knee.medial_tibial_cartilage_mm
     up = (
         heights[-1]
@@ -346,7 +352,10 @@ def _patella_frame(knee: Knee, femur: Frame, angle_deg: float) -> Frame:
 
 
 def build_bones(knee: Knee, grid: Grid) -> Bones:
-    pose = pose_bones(knee)
+    full, pose = grid, pose_bones(knee)
+    reach = knee.epicondylar_width_mm / 2 + 9
+    box = full.box((-reach, -999, -999), (reach, 999, 999))
+    grid = full.crop(box)
     femur, femoral_thickness = _femur(knee, grid, pose.femur)
     tibia, tibial_thickness = _tibia(knee, grid, pose.tibia, pose.lateral_height_mm)
     patella, patellar_thickness = _patella(knee, grid, pose)
@@ -355,4 +364,22 @@ def build_bones(knee: Knee, grid: Grid) -> Bones:
     np.maximum(tibia, room + tibial_thickness - femur, out=tibia)
     np.maximum(patella, room + patellar_thickness + np.float32(0.2) - femur, out=patella)
     fibula = np.maximum(_fibula(knee, grid, pose.tibia), np.float32(1.5) - tibia)
-    return Bones(femur, tibia, patella, fibula, femoral_thickness, tibial_thickness, patellar_thickness, pose)
+    fields = [
+        _embed(full, box, field, outside)
+        for field, outside in (
+            (femur, FAR),
+            (tibia, FAR),
+            (patella, FAR),
+            (fibula, FAR),
+            (femoral_thickness, 0),
+            (tibial_thickness, 0),
+            (patellar_thickness, 0),
+        )
+    ]
+    return Bones(*fields, pose)
+
+
+def _embed(grid: Grid, box, part: np.ndarray, outside: float) -> np.ndarray:
+    field = np.full(grid.shape, np.float32(outside))
+    field[box] = part
+    return field

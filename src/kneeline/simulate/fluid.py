@@ -10,6 +10,7 @@ from kneeline.simulate.shapes import Grid, smooth_step
 
 # A recess opens at once to about this depth: thinner films are not seen.
 _THINNEST_MM = 1.0
+_FULLEST_MM = 45.0
 
 
 def pouch_top_z(knee: Knee, bones: Bones) -> float:
@@ -29,10 +30,25 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
     In millimetres of distension of the pouch at its widest; the film on cartilage is a tenth as deep.
     """
     s, t = knee.scale, knee.trochlea_radius_mm
+    full = np.full(grid.shape, np.float32(np.inf))
+    reach = knee.epicondylar_width_mm / 2 + 6
+    box = grid.box((-reach, -42 * s, -26 * s), (reach, 999, 999))
+    grid = grid.crop(box)
+    femur, cover, tibia, tibial, patella, patellar = (
+        field[box]
+        for field in (
+            bones.femur,
+            bones.femoral_thickness,
+            bones.tibia,
+            bones.tibial_thickness,
+            bones.patella,
+            bones.patellar_thickness,
+        )
+    )
     y, z = bones.pose.femur.coordinates(grid)
     x = grid.x
     width = np.float32(knee.epicondylar_width_mm / 2)
-    d, cover = bones.femur, bones.femoral_thickness
+    d = femur
 
     above = z - np.float32(0.42 * knee.trochlea_radius_mm)  # over the top of the trochlea
     top = np.float32(pouch_top_z(knee, bones) - bones.pose.femur.z)
@@ -48,9 +64,9 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
     order += 6 * smooth_step(rise, 0.6, 1.0)
 
     # Between opposed cartilages and around the menisci: a film that is always there.
-    opposed = np.minimum(bones.tibia - bones.tibial_thickness, bones.patella - bones.patellar_thickness)
+    opposed = np.minimum(tibia - tibial, patella - patellar)
     gap = d - cover
-    between = (cover > 0.3) & (gap < 2.2) & (opposed < 2.2)
+    between = (cover > 0.3) & (gap < 1.3) & (opposed < 1.3)
     order = np.minimum(order, np.where(between, 1.2 * np.maximum(gap, 0) + 0.6 * opposed, np.inf))
     beside = smooth_step(np.abs(x), 0.72 * width, 0.92 * width)
     gutter = beside * smooth_step(z, -0.35 * width, -0.1 * width) * smooth_step(z, 0.75 * width, 0.4 * width)
@@ -60,16 +76,15 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
     behind = behind * smooth_step(np.abs(x), 10, 15) * 0.25
     order = np.minimum(order, _order(d - cover, behind, 1.0))
     notch = (np.abs(x) < 9) & (d > 0.5) & (z < 0) & (y > -8) & (y < 24 * s)
-    order = np.minimum(order, np.where(notch, _order(d - 0.6, 0.22, 4.0), np.inf))
-    return order
+    order = np.minimum(order, np.where(notch, _order(d - 0.6, np.float32(0.22), 4.0), np.inf))
+    full[box] = order
+    return full
 
 
 def _order(distance, depth, start) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        order = np.maximum(distance, np.float32(_THINNEST_MM)) / np.where(depth > 0.02, depth, np.nan) + np.float32(
-            start
-        )
-    return np.where(np.isnan(order) | (distance < -0.05) | (order > 45), np.inf, order).astype(np.float32)
+    order = np.maximum(distance, np.float32(_THINNEST_MM)) / np.maximum(depth, np.float32(1e-3)) + np.float32(start)
+    order[(distance < -0.05) | (order > _FULLEST_MM)] = np.inf
+    return order
 
 
 def fill(order: np.ndarray, free: np.ndarray, count: int) -> np.ndarray:

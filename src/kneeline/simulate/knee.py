@@ -18,7 +18,7 @@ from kneeline import grading
 from kneeline.labels import Label
 from kneeline.simulate.bones import Bones, build_bones
 from kneeline.simulate.fluid import fill, filling_order, upper_pole_z
-from kneeline.simulate.lesions import Lesion, LesionTruth, lesion_mask, measure_lesion
+from kneeline.simulate.lesions import Lesion, LesionTruth, build_lesion
 from kneeline.simulate.menisci import build_meniscus
 from kneeline.simulate.parameters import Knee, sample_parameters
 from kneeline.simulate.shapes import Grid, make_grid, smooth_step
@@ -87,9 +87,9 @@ def build_knee(
     for lesion in lesions:
         meniscus = menisci[lesion.meniscus]
         own = labels[meniscus.box] == Label[f"{lesion.meniscus.upper()}_MENISCUS"]
-        mask = lesion_mask(lesion, meniscus, rng) & own
         x = grid.x[meniscus.box[0]].ravel()
-        found.append(measure_lesion(lesion, mask, meniscus, x, spacing_mm))
+        mask, measured = build_lesion(lesion, meniscus, own, x, spacing_mm, rng)
+        found.append(measured)
         signal[meniscus.box] |= mask
 
     order = filling_order(parameters, bones, grid)

@@ -9,7 +9,9 @@ import numpy as np
 from kneeline import grading
 from kneeline.simulate.menisci import REGION_CENTRES, Meniscus
 
-_MARGIN_MM = 1.05  # what grades 1 and 2 keep from the articular surfaces: more than the rule's contact distance
+# What grades 1 and 2 keep from the articular surfaces: more than the rule's contact distance, at best a pixel more.
+_MARGIN_MM = (0.75, 1.1)
+_IMAGE_MM = 3.3  # distance of sagittal images for which contacts are counted
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,28 @@ class LesionTruth:
     surface_slices: int
 
 
-def lesion_mask(lesion: Lesion, meniscus: Meniscus, rng: np.random.Generator) -> np.ndarray:
-    """Voxels of the lesion on the meniscus' own box, a subset of the meniscus."""
+def lesion_mask(lesion: Lesion, meniscus: Meniscus, grow: float) -> np.ndarray:
+    """Voxels of the lesion on the meniscus' own box, a subset of the meniscus; `grow` is its size, about 1."""
     m = meniscus
     phi0 = REGION_CENTRES[lesion.region] * m.half_arc_deg
-    near = m.inside & (np.abs(m.phi_deg - phi0) < 2)
-    arc0 = float(np.median(m.arc_mm[near])) if near.any() else 0.0
-    along = m.arc_mm - np.float32(arc0)
+    clearance = np.minimum(m.inferior_mm, m.superior_mm)
+    # In the thickest place of the region's middle.
+    here = np.where(m.inside & (np.abs(m.phi_deg - phi0) < 14), clearance, -1)
+    best = here > max(float(here.max()) - 0.3, 0)
+    if not best.any():
+        raise ValueError(f"the {lesion.meniscus} {lesion.region} is missing")
+    thick = float(here.max())
+    along = m.arc_mm - np.float32(np.median(m.arc_mm[best]))
     inwards = m.depth_mm / m.width_mm
+    core = m.depth_mm - np.float32(np.clip(np.median(m.depth_mm[best]), 2.2, 5.0))
     high = (m.inferior_mm + m.superior_mm) / 2
     level = m.inferior_mm - high  # 0 halfway between the surfaces
-    clear = (m.inferior_mm > _MARGIN_MM) & (m.superior_mm > _MARGIN_MM)
-    grow = float(rng.uniform(0.9, 1.1))
+    clear = clearance > np.clip(thick - 0.9, *_MARGIN_MM)
     if lesion.grade == 1:
-        blob = (along / 2.2) ** 2 + ((m.depth_mm - 0.36 * m.width_mm) / 2.0) ** 2 + (level / 1.6) ** 2
+        blob = (along / 1.9) ** 2 + (core / 1.8) ** 2 + (level / 1.6) ** 2
         mask = clear & (blob < grow**2)
     elif lesion.grade == 2:
-        band = (along / 5.4) ** 2 + ((m.depth_mm - 0.36 * m.width_mm) / 2.6) ** 2 + (level / 1.1) ** 2
+        band = (along / 5.4) ** 2 + (core / 2.6) ** 2 + (level / 1.1) ** 2
         mask = clear & (band < grow**2)
     elif lesion.region == "body":
         # A radial tear: across the wedge, so that several sagittal images cut its contact with the surface.
@@ -67,16 +74,35 @@ def lesion_mask(lesion: Lesion, meniscus: Meniscus, rng: np.random.Generator) ->
     return mask & m.inside
 
 
+def build_lesion(
+    lesion: Lesion, meniscus: Meniscus, own: np.ndarray, x_mm: np.ndarray, spacing_mm: float, rng: np.random.Generator
+) -> tuple[np.ndarray, LesionTruth]:
+    """A lesion inside `own` (the meniscus' voxels) that the grading rule gives its grade, and its measurements.
+
+    Raises
+    ------
+    ValueError
+        If the meniscus is too thin for a lesion of this grade.
+    """
+    start = float(rng.uniform(0.9, 1.1))
+    for factor in (1.0, 0.88, 1.15, 1.3, 1.5):
+        mask = lesion_mask(lesion, meniscus, start * factor) & own
+        if mask.any():
+            truth = measure_lesion(lesion, mask, meniscus, x_mm, spacing_mm)
+            ruled = grading.grade_signal(truth.volume_mm3, truth.extent_mm, truth.surface_slices)
+            apart = lesion.grade == 3 or truth.surface_distance_mm > grading.SIGNAL.contact_mm
+            if ruled == lesion.grade and apart:
+                return mask, truth
+    raise ValueError(f"the {lesion.meniscus} {lesion.region} is too thin for a lesion of grade {lesion.grade}")
+
+
 def measure_lesion(
     lesion: Lesion, mask: np.ndarray, meniscus: Meniscus, x_mm: np.ndarray, spacing_mm: float
 ) -> LesionTruth:
-    """Exact volume and distance to the articular surfaces; `x_mm` are the box's x coordinates."""
+    """Volume and extent by voxels, distance to the articular surfaces; `x_mm` are the box's x coordinates."""
     points = np.argwhere(mask) * spacing_mm
-    if not len(points):
-        raise ValueError(f"the {lesion.meniscus} {lesion.region} is too thin for a lesion of grade {lesion.grade}")
-    distance = np.minimum(meniscus.inferior_mm, meniscus.superior_mm)[mask]
-    touching = mask & (np.minimum(meniscus.inferior_mm, meniscus.superior_mm) <= grading.SIGNAL.contact_mm)
-    x = np.broadcast_to(x_mm.reshape(-1, 1, 1), mask.shape)[touching]
+    clearance = np.minimum(meniscus.inferior_mm, meniscus.superior_mm)
+    x = np.broadcast_to(x_mm.reshape(-1, 1, 1), mask.shape)[mask & (clearance <= grading.SIGNAL.contact_mm)]
     span = float(np.ptp(x)) + spacing_mm if x.size else 0.0
     centred = points - points.mean(0)
     axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
@@ -86,6 +112,6 @@ def measure_lesion(
         lesion.grade,
         float(mask.sum() * spacing_mm**3),
         float(np.ptp(centred @ axis) + spacing_mm),
-        float(max(distance.min() - spacing_mm / 2, 0)),
-        int(span // 3.3),
+        float(clearance[mask].min()),
+        int(span // _IMAGE_MM),
     )

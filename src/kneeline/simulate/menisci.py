@@ -43,12 +43,12 @@ def build_meniscus(knee: Knee, bones: Bones, grid: Grid, side: int) -> Meniscus:
     """`side` is -1 for the medial and +1 for the lateral meniscus (of a right knee)."""
     half, depth, s = knee.tibial_width_ratio * knee.epicondylar_width_mm / 2, knee.tibial_depth_mm / 2, knee.scale
     if side < 0:
-        outer, ax, ay, cy = half - 0.8 + knee.medial_extrusion_mm, 0.50 * half, 0.88 * depth, 0.3
+        outer, ax, ay, cy = half - 0.3 + knee.medial_extrusion_mm, 0.50 * half, 0.88 * depth, 0.3
         opening = knee.medial_opening_deg
         widths = knee.medial_anterior_width_mm, knee.medial_body_width_mm, knee.medial_posterior_width_mm
         heights = 0.92, 0.95, 1.08
     else:
-        outer, ax, ay, cy = half - 1.6, 0.425 * half, 0.69 * depth, -1.8 * s
+        outer, ax, ay, cy = half - 0.6, 0.44 * half, 0.73 * depth, -1.6 * s
         opening = knee.lateral_opening_deg
         widths = (knee.lateral_width_mm,) * 3
         heights = 0.95, 1.0, 1.0
@@ -74,7 +74,7 @@ def build_meniscus(knee: Knee, bones: Bones, grid: Grid, side: int) -> Meniscus:
     femoral = bones.femur[box] - bones.femoral_thickness[box] - np.float32(_CLEAR_MM)
     # Free upper face, where the femur lies further off than the wedge is tall; its outer shoulder is rounded.
     rim = np.clip(into / 1.6, 0, 1)
-    lid = tall * np.clip(q, 0, 1) ** 0.85 * (0.72 + 0.28 * np.sqrt(rim * (2 - rim))) + np.float32(0.45)
+    lid = tall * np.clip(q, 0, 1) ** 0.85 * (0.72 + 0.28 * np.sqrt(rim * (2 - rim))) + np.float32(0.55)
     superior = np.minimum(femoral, lid - inferior)
     inside = (inferior > 0) & (superior > 0) & (into > 0) & (q > 0) & (np.abs(phi) < opening)
     inside &= (part.z > -8) & (bones.femur[box] > 0)

@@ -26,7 +26,7 @@ class Knee:
     trochlea_radius_mm: float = 40.0  # from the condylar axis to the trochlea's front
     trochlea_depth_mm: float = 5.5
     trochlea_lateral_lift_mm: float = 2.0  # the lateral facet stands higher
-    condyle_crown_radius_mm: float = 24.0  # medio-lateral rounding of a condyle
+    condyle_crown_radius_mm: float = 21.5  # medio-lateral rounding of a condyle
     notch_width_mm: float = 20.0
     lateral_condyle_offset_mm: float = 0.6  # lateral minus medial distal radius
     shaft_radius_mm: float = 14.5
@@ -56,11 +56,11 @@ class Knee:
     cortex_mm: float = 1.3
     shaft_cortex_mm: float = 3.6
     # Menisci
-    meniscus_height_mm: float = 6.6  # at the periphery
-    medial_anterior_width_mm: float = 9.0
-    medial_body_width_mm: float = 9.5
-    medial_posterior_width_mm: float = 13.0
-    lateral_width_mm: float = 11.5
+    meniscus_height_mm: float = 6.9  # at the periphery
+    medial_anterior_width_mm: float = 9.6
+    medial_body_width_mm: float = 10.2
+    medial_posterior_width_mm: float = 13.5
+    lateral_width_mm: float = 12.2
     medial_extrusion_mm: float = 0.5  # past the tibial margin
     medial_opening_deg: float = 118.0  # half the arc of the C
     lateral_opening_deg: float = 148.0
@@ -86,7 +86,7 @@ class Knee:
 _SPREAD = {
     "trochlea_depth_mm": (5.5, 0.9, 3.0, 8.0),
     "trochlea_lateral_lift_mm": (2.0, 0.8, 0.0, 4.0),
-    "condyle_crown_radius_mm": (24.0, 2.5, 18.0, 30.0),
+    "condyle_crown_radius_mm": (21.5, 2.0, 17.5, 26.0),
     "notch_width_mm": (20.0, 1.6, 16.5, 24.0),
     "lateral_condyle_offset_mm": (0.6, 0.6, -0.8, 1.8),
     "tibial_width_ratio": (0.925, 0.015, 0.89, 0.96),
@@ -105,11 +105,11 @@ _SPREAD = {
     "patellar_cartilage_mm": (3.4, 0.55, 2.0, 4.8),
     "cortex_mm": (1.3, 0.15, 1.0, 1.7),
     "shaft_cortex_mm": (3.6, 0.6, 2.4, 5.0),
-    "meniscus_height_mm": (6.6, 0.6, 5.4, 8.0),
-    "medial_anterior_width_mm": (9.0, 0.8, 7.5, 11.0),
-    "medial_body_width_mm": (9.5, 0.8, 8.5, 11.5),
-    "medial_posterior_width_mm": (13.0, 1.1, 10.5, 15.5),
-    "lateral_width_mm": (11.5, 0.9, 9.5, 13.5),
+    "meniscus_height_mm": (6.9, 0.5, 5.8, 8.0),
+    "medial_anterior_width_mm": (9.6, 0.8, 8.0, 11.5),
+    "medial_body_width_mm": (10.2, 0.7, 9.0, 12.0),
+    "medial_posterior_width_mm": (13.5, 1.1, 11.0, 16.0),
+    "lateral_width_mm": (12.2, 0.8, 10.5, 14.0),
     "medial_extrusion_mm": (0.5, 0.8, -1.0, 3.0),
     "medial_opening_deg": (118.0, 5.0, 108.0, 128.0),
     "lateral_opening_deg": (148.0, 5.0, 138.0, 158.0),

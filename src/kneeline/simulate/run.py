@@ -21,6 +21,7 @@ from kneeline.volume import Laterality, Volume, write_volume
 
 # Fine grid of the demo: half as fine again costs three times as much and no 3 mm slice shows it.
 DEMO_SPACING_MM = 0.8
+_ATTEMPTS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +57,22 @@ def simulate_knee(
     ((24, 96, 96), 'RIP', 10.0)
     """
     rng = np.random.default_rng(seed)
-    knee = build_knee(sample_parameters(rng, laterality, sex, **(parameters or {})), lesions, fluid_ml, spacing_mm)
+    knee = _knee_that_holds(rng, list(lesions), fluid_ml, spacing_mm, laterality, sex, parameters or {})
     planned = vary_acquisition(PROTOCOLS[protocol], rng)
     planned = replace(planned, **acquisition)
     acquired = acquire(knee, planned, int(rng.integers(2**31)))
     return SimulatedScan(knee, acquired.image, acquired.labels, planned)
+
+
+def _knee_that_holds(rng, lesions, fluid_ml, spacing_mm, laterality, sex, fixed) -> SimulatedKnee:
+    """A sampled knee whose menisci are thick enough for the lesions; about one in a hundred is drawn again."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return build_knee(sample_parameters(rng, laterality, sex, **fixed), lesions, fluid_ml, spacing_mm)
+        except ValueError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def vary_acquisition(base: Acquisition, rng: np.random.Generator) -> Acquisition:

@@ -52,6 +52,7 @@ _MUSCLES = {
     "tibialis_anterior": [(-16, 26, 13, 3, 3), (-40, 25, 8, 13, 14), (-110, 24, 8, 16, 17)],
     "peroneus": [(-22, 43, -8, 3, 4), (-50, 38, -8, 10, 13), (-110, 36, -10, 12, 15)],
 }
+_FAR_OUT = np.float32(12)
 _SKIN = [  # z, half-width, front y, back y
     (-100, 52, 33, -74),
     (-60, 52, 36, -72),
@@ -181,8 +182,13 @@ def _envelope(knee: Knee, bones: Bones, grid: Grid, bulge_mm: np.ndarray) -> np.
     n = np.where(y > 0, np.float32(1.85), np.float32(2.25))  # the front of a leg is narrower than its back
     round_ = ((np.abs(grid.x / a) ** n + np.abs(y / b) ** n) ** (1 / n) - 1) * np.minimum(a, b)
     cover = np.float32(3.5 + 0.25 * knee.fat_mm)
-    shin = np.minimum(bones.tibia, bones.fibula) - cover - np.float32(0.5)
-    return smooth_min(smooth_min(round_.astype(np.float32), shin, 12), bones.patella - cover, 26)
+    shin = np.minimum(np.minimum(bones.tibia, bones.fibula) - cover - np.float32(0.5), _FAR_OUT)
+    v, w = bones.pose.patella.coordinates(grid)
+    a, b, h = knee.patella_width_mm * 0.62, knee.patella_thickness_mm * 0.62, knee.patella_height_mm * 0.62
+    u = (grid.x - np.float32(knee.patella_shift_mm)) / np.float32(a)
+    cap = (np.sqrt(u * u + ((v - knee.patella_thickness_mm / 2) / b) ** 2 + (w / h) ** 2) - 1) * np.float32(b)
+    cap = cap - np.float32(0.2 * knee.fat_mm)
+    return smooth_min(smooth_min(round_.astype(np.float32), shin, 10), cap.astype(np.float32), 22)
 
 
 def _paint_capsule(knee: Knee, bones: Bones, grid: Grid, tissue: np.ndarray) -> None:
