@@ -517,6 +517,12 @@ ESTIMATES = Table(
         Column("ci_low", "float", "lower end of the 95 % interval"),
         Column("ci_high", "float", "upper end"),
         Column("p_value", "float", "two-sided"),
+        Column(
+            "p_adjusted",
+            "float",
+            "Benjamini-Hochberg over the strike and distance contrasts of the secondary outcomes",
+            optional=True,
+        ),
         Column("n_participants", "int", "runners in the model"),
         Column("n_knees", "int", "knees in the model"),
         Column("status", "text", "estimated or refused", allowed=("estimated", "refused"), needed=True),
@@ -558,6 +564,23 @@ JOINT_CELLS = Table(
         Column("reason", "text", "why it was refused, or a caution"),
     ),
     key=("outcome", "strike_group", "distance_group"),
+)
+
+DOSE_RESPONSE = Table(
+    "cohort/dose_response",
+    "adjusted odds ratio of a higher grade along weekly distance, straight and as a spline",
+    (
+        Column("outcome", "text", "column of the analysis table", needed=True),
+        Column("shape", "text", "form of the curve", allowed=("linear", "spline"), needed=True),
+        Column("weekly_distance_km", "float", "where on the curve", needed=True),
+        Column("reference_km", "float", "distance with odds ratio 1"),
+        Column("odds_ratio", "float", "of a higher grade, against the reference"),
+        Column("ci_low", "float", "lower end of the 95 % interval"),
+        Column("ci_high", "float", "upper end"),
+        Column("n_participants", "int", "runners in the model"),
+        Column("n_knees", "int", "knees in the model"),
+    ),
+    key=("outcome", "shape", "weekly_distance_km"),
 )
 
 PREVALENCE = Table(
@@ -680,7 +703,7 @@ TRUTH = Table(
 
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EFFUSION, CARTILAGE,
-    KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION,
+    KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION,
     TRUTH,
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from kneeline.cohort.brant import check_proportional_odds
 from kneeline.cohort.design import (
     STRIKE_GROUPS,
     Data,
@@ -30,6 +31,7 @@ from kneeline.cohort.design import (
 from kneeline.cohort.exact import conditional_odds_ratio
 from kneeline.cohort.firth import fit_firth
 from kneeline.cohort.joint import additive_rows, runners_per_cell, sparse_cells
+from kneeline.cohort.multiplicity import benjamini_hochberg
 from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.power import FORMULA, ordinal_power
 from kneeline.cohort.settings import OUTCOMES, Settings
@@ -65,19 +67,44 @@ def questions(settings: Settings) -> tuple[Question, ...]:
     )
 
 
+def adjusted_question(settings: Settings) -> Question:
+    return next(question for question in questions(settings) if question.name == "adjusted")
+
+
 def relate(knees: Sequence[Row], settings: Settings) -> list[Row]:
     """Rows of ESTIMATES for all outcomes; the primary outcome first."""
     rows = []
     for outcome in sorted(OUTCOMES, key=lambda name: name != settings.primary_outcome):
         for question in questions(settings):
             rows += _answer("cumulative_logit", fit_ordinal, knees, outcome, question, settings)
+        rows += proportional_odds_rows(knees, outcome, settings)
         rows += _binary_rows(knees, outcome, settings)
         rows += [_exact_row(knees, outcome, settings)]
         rows += additive_rows(knees, outcome, settings)
         rows += power_rows(knees, outcome, settings)
     for question in questions(settings):
         rows += _answer("linear", fit_linear, knees, "log_fluid_ml", question, settings)
+    adjust_exploratory(rows, settings)
     return rows
+
+
+def adjust_exploratory(rows: Sequence[Row], settings: Settings) -> None:
+    """Fill in `p_adjusted`: Benjamini-Hochberg over the strike and distance contrasts of the secondary outcomes.
+
+    The family are the adjusted and interaction models; the crude and the binary ones ask the same questions again.
+    """
+    exposures = ("rearfoot", settings.distance_term, f"rearfoot:{settings.distance_term}")
+    models = [f"{family}_{name}" for family in ("cumulative_logit", "linear") for name in ("adjusted", "interaction")]
+    family = [
+        row
+        for row in rows
+        if row["outcome"] != settings.primary_outcome
+        and row["model"] in models
+        and row["term"] in exposures
+        and row["status"] == "estimated"
+    ]
+    for row, p in zip(family, benjamini_hochberg([row["p_value"] for row in family]), strict=True):
+        row["p_adjusted"] = p
 
 
 # --- one question -----------------------------------------------------------------------------------------------------
@@ -291,6 +318,46 @@ def _cautions(term: str, data: Data, outcome: str, question: Question, settings:
     return "; ".join(said) or None
 
 
+# --- are the odds proportional? ---------------------------------------------------------------------------------------
+
+
+def proportional_odds_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list[Row]:
+    """Brant-type test of the adjusted model, runner-clustered, and the exposures' odds ratio at each cut-point."""
+    question = adjusted_question(settings)
+    data = complete_cases(knees, outcome, question.terms, settings)
+    common: Row = {"model": "proportional_odds_check", "outcome": outcome}
+    common |= {"n_participants": data.n_runners, "n_knees": data.n_knees}
+    reason = refuse_model(data, outcome, question, settings)
+    if reason is None:
+        try:
+            check = check_proportional_odds(data.y.astype(int), data.x, data.terms, groups=data.runners)
+        except Refusal as refusal:
+            reason = f"{refusal.code}: {refusal.reason}"
+    if reason:
+        return [{**common, "term": "all terms", "scale": "other", "status": "refused", "reason": reason}]
+    method = "Brant-type Wald test of equal slopes at every cut of the adjusted model, runner-clustered; chi-square"
+    weak = "with few runners this test has little power: read the odds ratios at the cuts"
+    tests = {"all terms": check.omnibus, **check.terms}
+    rows: list[Row] = [
+        {**common, "term": term, "scale": "other", "estimate": wald.chi2, "p_value": wald.p_value,
+         "status": "estimated", "method": f"{method} on {wald.df} df", "reason": weak}
+        for term, wald in tests.items()
+    ]  # fmt: skip
+    method = "binary logit at the cut, adjusted, runner-clustered errors"
+    for i, term in enumerate(data.terms):
+        if term not in ("rearfoot", settings.distance_term):
+            continue
+        why_not = refuse_term(term, data, question, settings)
+        for cut, slope, error in zip(check.cuts, check.slopes[:, i], check.standard_errors[:, i], strict=True):
+            row = {**common, "term": f"{term} at grade {cut}", "scale": "odds_ratio", "method": method}
+            if why_not:
+                rows.append({**row, "status": "refused", "reason": why_not})
+            else:
+                _, *values, p = _wald([term], [slope], [error], data.n_runners - 1)[0]
+                rows.append({**row, **_values([*np.exp(values), p]), "status": "estimated"})
+    return rows
+
+
 # --- the dichotomised grade -------------------------------------------------------------------------------------------
 
 
@@ -375,7 +442,7 @@ def power_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list[R
 
 def model_flow(knees: Sequence[Row], settings: Settings) -> list[Row]:
     """Rows of FLOW: how many of the knees to analyse are complete cases of each outcome's adjusted model."""
-    adjusted = next(question for question in questions(settings) if question.name == "adjusted")
+    adjusted = adjusted_question(settings)
     flow = []
     for outcome in (*OUTCOMES, "log_fluid_ml"):
         known = [knee for knee in knees if outcome_value(knee, outcome) is not None]

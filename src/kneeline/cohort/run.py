@@ -9,8 +9,9 @@ from typing import Any
 from kneeline import tables
 from kneeline.cohort.agreement import compare_raters
 from kneeline.cohort.assemble import read_cohort, to_analyse
+from kneeline.cohort.dose import dose_response
 from kneeline.cohort.joint import joint_cells
-from kneeline.cohort.models import model_flow, relate
+from kneeline.cohort.models import adjusted_question, model_flow, relate
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
 from kneeline.cohort.settings import OUTCOMES, read_settings
@@ -51,6 +52,7 @@ def run_cohort(
     read = None if readings is None else tables.read_table(readings, tables.READINGS)
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
+    doses = [dose_response(knees, outcome, adjusted_question(settings), settings) for outcome in OUTCOMES]
     agreement, confusion = compare_raters(cohort.knees, read)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
@@ -58,7 +60,8 @@ def run_cohort(
         (tables.TABLE_ONE, table_one([row for row in cohort.runners if row["participant_id"] in studied], settings)),
         (tables.PREVALENCE, prevalence(knees)),
         (tables.JOINT_CELLS, [row for outcome in OUTCOMES for row in joint_cells(knees, outcome, settings)]),
-        (tables.ESTIMATES, relate(knees, settings)),
+        (tables.DOSE_RESPONSE, [row for _, curve in doses for row in curve]),
+        (tables.ESTIMATES, relate(knees, settings) + [row for tests, _ in doses for row in tests]),
         (tables.PUBLISHED, published()),
         (tables.CLAIMS, [vars(claim) for claim in CLAIMS]),
         (tables.AGREEMENT, agreement),
