@@ -104,6 +104,16 @@ def test_pixels_have_their_true_aspect(knee):
     assert box.width_mm == (box.column[1] - box.column[0]) * SPACING[2]
 
 
+def test_a_speck_far_away_does_not_make_the_joint_small(knee):
+    clean = knee[1].array.copy()
+    clean[clean == Label.PATELLA] = 0
+    box = pictures.joint_box(knee[1].with_array(clean))
+    clean[17, 235, 155] = Label.JOINT_FLUID
+    assert pictures.joint_box(knee[1].with_array(clean)) == box
+    clean[:, 225:238, 150:158] = Label.JOINT_FLUID  # no speck any more
+    assert pictures.joint_box(knee[1].with_array(clean)) != box
+
+
 def test_outline_lies_on_the_boundary_of_the_label(knee):
     """Every coloured pixel is within 2 pixels of the block's edge, and all four edges are drawn."""
     image, labels = knee

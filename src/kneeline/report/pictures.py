@@ -26,6 +26,7 @@ MAX_BYTES = 265_000
 PANEL_MM_PER_PX = 0.36  # scale of the largest picture that is tried
 MAX_PANEL_PX = (320, 380)  # width, height
 MARGIN_MM = 9.0  # kept around the joint
+STRAY = 0.004
 LEAST_MM = (100.0, 110.0)  # anterior-posterior, superior-inferior
 GREYS = 64  # finer steps only store noise
 HORN_MM2 = 12.0  # a smaller cut of a meniscus is partial volume, not a horn
@@ -225,14 +226,17 @@ class Box:
 def joint_box(labels: Volume) -> Box:
     """The joint (all but the shafts of the bones) with a margin, at least LEAST_MM, inside the image.
 
-    `labels` is in SAGITTAL orientation.
+    `labels` is in SAGITTAL orientation. The outermost STRAY of the voxels do not count: a speck of a label far away
+    must not make the joint small.
     """
     spacing = labels.spacing_mm[1:]
-    joint = np.isin(labels.array, [*CARTILAGES, *MENISCI.values(), Label.PATELLA, Label.JOINT_FLUID]).any(axis=0)
+    joint = np.isin(labels.array, [*CARTILAGES, *MENISCI.values(), Label.PATELLA, Label.JOINT_FLUID]).sum(axis=0)
     ranges = []
     for axis, least in ((0, LEAST_MM[1]), (1, LEAST_MM[0])):
         size = joint.shape[axis]
-        hit = np.flatnonzero(joint.any(axis=1 - axis))
+        counts = joint.sum(axis=1 - axis)
+        upto, stray = np.cumsum(counts), STRAY * counts.sum()
+        hit = np.flatnonzero((upto > stray) & (upto - counts < upto[-1] - stray))
         first, last = (int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, size)
         margin = max(MARGIN_MM / spacing[axis], (least / spacing[axis] - (last - first)) / 2)
         ranges.append((max(0, round(first - margin)), min(size, round(last + margin))))
@@ -241,11 +245,11 @@ def joint_box(labels: Volume) -> Box:
 
 
 def window(pixels: np.ndarray) -> tuple[float, float]:
-    """Grey limits: 0.5th and 99.7th percentile of what is shown."""
+    """Grey limits: 0.5th and 99th percentile of what is shown; a large effusion may saturate, cartilage does not."""
     values = pixels[np.isfinite(pixels)]
     if not values.size:
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(values, (0.5, 99.7)))
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.0)))
     return low, high if high > low else low + 1.0
 
 
