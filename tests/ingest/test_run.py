@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from tests.ingest import faults
-from tests.ingest.vendors import assert_same_image
+from tests.ingest.vendors import COMPRESSED, assert_same_image, compress, write_enhanced
 
 from kneeline import tables
 from kneeline.errors import Refusal
@@ -163,8 +163,6 @@ def test_when_the_best_series_has_damaged_pixels_the_next_is_used(tmp_path):
             tmp_path / str(number), faults.leg(seed=number), protocol=protocol, series_number=number, uid_seed="s"
         )
         if number == 1:
-            from tests.ingest.vendors import compress
-
             compress(paths, "JPEG-LS")
             body = paths[3].read_bytes()
             paths[3].write_bytes(body[:1700] + bytes(len(body) - 1700))
@@ -265,6 +263,20 @@ def test_a_header_that_declares_a_huge_image_is_refused_before_it_is_allocated(t
     assert refusal_of(tmp_path).code == "too_large"
 
 
+def test_a_multi_frame_file_that_declares_endless_frames_is_refused(tmp_path):
+    write_enhanced(tmp_path / "in" / "one", faults.good(tmp_path / "classic"), order=range(24))
+    faults.edit([tmp_path / "in" / "one"], lambda d, _: setattr(d, "NumberOfFrames", 2_000_000_000))
+    assert refusal_of(tmp_path / "in").code == "too_large"
+
+
+def test_linked_folders_are_followed_and_a_circle_of_links_ends(tmp_path):
+    faults.good(tmp_path / "store" / "series")
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "link").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "circle").symlink_to(tmp_path / "scan")
+    assert load_knee(tmp_path / "scan").image.shape == (24, 64, 64)
+
+
 def test_blank_images_are_refused(tmp_path):
     faults.edit(faults.good(tmp_path), lambda d, _: setattr(d, "PixelData", bytes(64 * 64 * 2)))
     assert refusal_of(tmp_path).code == "no_pixels"
@@ -306,8 +318,6 @@ def test_bytes_damaged_at_random_give_an_image_or_a_refusal_never_an_error(tmp_p
 
 
 def test_damaged_compressed_streams_are_refused(tmp_path):
-    from tests.ingest.vendors import COMPRESSED, compress
-
     for name in COMPRESSED:
         folder = tmp_path / name
         paths = faults.good(folder, faults.leg((14, 16, 16), (5, 9, 9)))

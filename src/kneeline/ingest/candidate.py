@@ -135,6 +135,14 @@ def _examine(how, candidate: Candidate, about: Any) -> Candidate:
         how(candidate, about)
     except Refusal as refusal:
         candidate.refusal = refusal
+    except MemoryError:
+        raise
+    except Exception as error:  # one odd series must not cost the others
+        candidate.refusal = Refusal(
+            "unexpected_error",
+            f"expected a readable series, its header failed in a way nobody foresaw ({type(error).__name__}); "
+            "look at the files, or report it",
+        )
     return candidate
 
 

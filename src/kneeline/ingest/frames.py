@@ -11,6 +11,7 @@ from kneeline.ingest.headers import File, number, numbers
 
 # More voxels than this in one series are a damaged header, not a knee (2 GB of 16-bit values). Project decision.
 MAX_VOXELS = 1 << 30
+MAX_FRAMES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +39,14 @@ def frames_of(file: File) -> Iterator[Frame]:
     Raises
     ------
     Refusal
-        `too_large` before anything of a declared but impossible size is allocated.
+        `too_large` before anything of a declared but impossible size is allocated, `no_pixels` without frames.
     """
     rows, columns = int(number(file.get("Rows"), 0)), int(number(file.get("Columns"), 0))
     count = int(number(file.get("NumberOfFrames"), 1)) if is_multiframe(file) else 1
-    if rows * columns * count > MAX_VOXELS:
-        raise Refusal(
-            "too_large",
-            f"expected at most {MAX_VOXELS // 10**6} million voxels, the header declares "
-            f"{rows * columns * count // 10**6} million; the file is damaged, export it again",
-        )
+    if max(rows * columns, 1) * count > MAX_VOXELS or count > MAX_FRAMES:
+        raise too_large(rows * columns * count)
+    if count < 1:
+        raise Refusal("no_pixels", "expected frames in a multi-frame file, the header declares none; export it again")
     tags = FrameTags(file)
     for index in range(count):
         yield Frame(
@@ -65,6 +64,14 @@ def frames_of(file: File) -> Iterator[Frame]:
             image_type=_words(tags.get("FrameType", index) or file.get("ImageType")),
             laterality_tags=_sides(tags, index),
         )
+
+
+def too_large(voxels: int) -> Refusal:
+    return Refusal(
+        "too_large",
+        f"expected at most {MAX_VOXELS // 10**6} million voxels, the headers declare {voxels // 10**6} million; "
+        "the files are damaged or do not show one knee, export the series again",
+    )
 
 
 def _echo_time(tags: FrameTags, index: int) -> float | None:

@@ -32,6 +32,7 @@ MR_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", *ENHANCED_CLASSES)
 DEFLATED = "1.2.840.10008.1.2.1.99"
 DICOMDIR = "1.2.840.10008.1.3.10"
 _HEAD = 16384
+_UNDEFINED = 0xFFFFFFFF
 _DICOM_NAMES = (".dcm", ".dicom", ".ima")
 _NIFTI_NAMES = (".nii", ".nii.gz")
 # A data set without preamble starts with group 0002 or 0008, little or big endian.
@@ -45,6 +46,7 @@ class File:
     """One readable DICOM file: its header and where its pixels are.
 
     `pixel_offset` is where the value of PixelData starts; None when there is none, or when the file is deflated.
+    `pixel_bytes` is how much of it the file holds, 0 when its length is undefined (compressed).
     """
 
     path: Path
@@ -52,7 +54,7 @@ class File:
     syntax: str
     has_pixels: bool
     pixel_offset: int | None
-    pixel_bytes: int  # bytes of the file from there on
+    pixel_bytes: int
 
     def get(self, keyword: str, default: Any = None) -> Any:
         return value_of(self.header, keyword, default)
@@ -130,7 +132,14 @@ def _files_below(path: Path) -> Iterable[Path]:
 
 
 def _walk(folder: Path) -> Iterable[Path]:
-    for where, folders, files in os.walk(folder):
+    """Files below a folder by name; links to folders are followed, each real folder once."""
+    entered = set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(where)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
         for name in sorted(files):
             if not name.startswith("."):
@@ -146,7 +155,8 @@ def _sort_in(path: Path, found: Found) -> None:
         with open(path, "rb") as stream:
             start = stream.read(_HEAD)
     except OSError:
-        start = b""
+        found.broken.append(Broken(path.parent, None))
+        return
     claims = start[128:132] == b"DICM"
     if not claims and start[:2] not in _FIRST_GROUPS:
         if name.endswith(_DICOM_NAMES):
@@ -155,6 +165,8 @@ def _sort_in(path: Path, found: Found) -> None:
     claims = claims or name.endswith(_DICOM_NAMES)
     try:
         file = _read_header(path, start)
+    except MemoryError:
+        raise
     except Exception:  # pydicom raises many kinds on damaged bytes
         file = None
     if file is None or not _is_whole(file):
@@ -173,21 +185,23 @@ def _read_header(path: Path, start: bytes) -> File | None:
     if deflated and not _inflates_sanely(path, start):
         return None
     # Nearly all headers end within the first bytes; parsing them in memory is twice as fast as seeking in the file.
-    with io.BytesIO(start) if size > len(start) and not deflated else open(path, "rb") as stream:
-        header, offset, end = _parse_to_pixels(stream)
-    if offset is None and size > len(start) and not deflated:
+    in_memory = size > len(start) and not deflated
+    with io.BytesIO(start) if in_memory else open(path, "rb") as stream:
+        header, place, end = _parse_to_pixels(stream)
+    if in_memory and place is None:
         with open(path, "rb") as stream:
-            header, offset, end = _parse_to_pixels(stream)
+            header, place, end = _parse_to_pixels(stream)
     # Skipping a value beyond the end leaves the position there: the header itself is cut.
-    cut = offset is None and end > size and not deflated
+    cut = place is None and end > size and not deflated
     if header.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR:
         header.SOPClassUID = DICOMDIR
     elif cut:
         return File(path, _only_series(header), "", False, None, 0)
     syntax = str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
-    if deflated or offset is None:
-        return File(path, header, syntax, offset is not None, None, 0)
-    return File(path, header, syntax, True, offset, size - offset)
+    if deflated or place is None:
+        return File(path, header, syntax, place is not None, None, 0)
+    offset, length = place
+    return File(path, header, syntax, True, offset, 0 if length == _UNDEFINED else min(length, size - offset))
 
 
 def _is_whole(file: File) -> bool:
@@ -197,15 +211,15 @@ def _is_whole(file: File) -> bool:
     return bool(file.get("SOPClassUID") or file.get("Rows"))
 
 
-def _parse_to_pixels(stream: BinaryIO) -> tuple[Any, int | None, int]:
-    """Header, where the pixels' value starts (None if there is none), and the position at the end."""
+def _parse_to_pixels(stream: BinaryIO) -> tuple[Any, tuple[int, int] | None, int]:
+    """Header, where the pixels' value starts and its declared length (None without pixels), and the end position."""
     from pydicom.filereader import read_partial
 
-    place: list[int] = []
+    place: list[tuple[int, int]] = []
 
-    def at_pixels(tag, _vr, _length) -> bool:
+    def at_pixels(tag, _vr, length) -> bool:
         if tag in (0x7FE00010, 0x7FE00008, 0x7FE00009):
-            place.append(stream.tell())
+            place.append((stream.tell(), length))
             return True
         return False
 

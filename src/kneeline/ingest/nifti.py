@@ -48,6 +48,8 @@ def open_nifti(path: Path) -> NiftiImage:
 
     try:
         image = nibabel.load(path)
+    except MemoryError:
+        raise
     except Exception:  # nibabel raises many kinds on damaged bytes
         raise Refusal(
             "unreadable_file", "expected a NIfTI image, the file cannot be read as one; convert or copy it again"

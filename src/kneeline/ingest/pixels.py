@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kneeline.errors import Refusal
-from kneeline.ingest.frames import Frame
+from kneeline.ingest.frames import MAX_VOXELS, Frame, too_large
 from kneeline.ingest.headers import DEFLATED, File
 
 _NATIVE = {
@@ -25,7 +25,7 @@ def check_readable(frames: list[Frame]) -> None:
     Raises
     ------
     Refusal
-        `no_pixels`, `truncated_pixels`, `unsupported_compression`, `not_grayscale`, `bad_pixel_format`.
+        `no_pixels`, `too_large`, `truncated_pixels`, `unsupported_compression`, `not_grayscale`, `bad_pixel_format`.
     """
     without = sum(not f.file.has_pixels for f in frames)
     if without or not frames[0].rows or not frames[0].columns:
@@ -34,6 +34,9 @@ def check_readable(frames: list[Frame]) -> None:
             f"expected pixels in every file, {without or len(frames)} of {len(frames)} image(s) have none; "
             "export the series again",
         )
+    voxels = sum(f.rows * f.columns for f in frames)
+    if voxels > MAX_VOXELS:
+        raise too_large(voxels)
     for frame in frames:
         file = frame.file
         if int(file.get("SamplesPerPixel", 1)) != 1 or file.get("PhotometricInterpretation") != "MONOCHROME2":
@@ -132,8 +135,8 @@ def _decoded(file: File, indices: list[int]):
     if file.syntax == DEFLATED:
         array = dataset.pixel_array.reshape(-1, int(dataset.Rows), int(dataset.Columns))
         return [(i, array[i]) for i in indices]
-    decoder = get_decoder(file.syntax)
-    return ((i, decoder.as_array(dataset, index=i, raw=True)[0]) for i in indices)
+    decoded = get_decoder(file.syntax).iter_array(dataset, indices=indices, raw=True)
+    return ((i, array) for i, (array, _) in zip(indices, decoded, strict=True))
 
 
 def _clean_bits(values: np.ndarray, file: File) -> np.ndarray:

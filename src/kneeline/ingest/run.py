@@ -25,7 +25,7 @@ from kneeline.volume import Volume, other_side, write_array, write_volume
 # What a folder of a whole study holds beside the wanted series: named only when there is nothing else to say.
 _EXPECTED_REFUSALS = {
     "not_sagittal", "localizer", "not_mr", "secondary_capture", "screen_capture", "derived_image", "other_knee",
-    "side_unknown_beside_two_knees", "no_pixels_object",
+    "side_unknown_beside_two_knees",
 }  # fmt: skip
 
 
