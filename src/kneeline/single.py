@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kneeline import labels, tables
-from kneeline.errors import Refusal, UsageError
+from kneeline.errors import UsageError
 from kneeline.tables import Row
-from kneeline.volume import Volume, other_side, write_volume
+from kneeline.volume import Volume, write_volume
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
     from kneeline.score.run import score_knee
 
     scores = score_knee(knee.image, segmentation.labels, segmentation.laterality, knee.echoes, knee.echo_times_ms)
-    source = "table" if laterality else knee.laterality_source or "fibula"
+    source = knee.laterality_source or "fibula"
     return ScoredKnee(
         image=knee.image,
         labels=segmentation.labels,
@@ -81,13 +81,8 @@ def _load_and_segment(path: Path, laterality: str | None):
     from kneeline.ingest.run import load_knee
     from kneeline.segment.predict import segment
 
-    knee = load_knee(path)
-    if laterality and knee.laterality == other_side(laterality):
-        raise Refusal(
-            "laterality_conflict",
-            f"the header says {knee.laterality}, the command line says {laterality}; correct one of them",
-        )
-    return knee, segment(knee.image, laterality or knee.laterality)
+    knee = load_knee(path, laterality)
+    return knee, segment(knee.image, knee.laterality)
 
 
 def as_dict(knee: ScoredKnee) -> dict[str, Any]:
