@@ -181,11 +181,11 @@ def bias_field(shape: tuple[int, int, int], size: float, rng: np.random.Generato
 
 
 def add_ghosts(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    """Periodic motion along the phase-encoding direction (J): copies beside the image."""
-    lines = np.arange(image.shape[1])
+    """Periodic motion: copies beside the image along the phase-encoding direction (K, the header's ROW)."""
+    lines = np.arange(image.shape[2])
     phase = np.exp(2j * size * np.sin(2 * np.pi * lines / rng.uniform(4, 9) + rng.uniform(0, 6.28)))
-    spectrum = np.fft.fft(image, axis=1) * phase[None, :, None]
-    return np.abs(np.fft.ifft(spectrum, axis=1)).astype(np.float32)
+    spectrum = np.fft.fft(image, axis=2) * phase
+    return np.abs(np.fft.ifft(spectrum, axis=2)).astype(np.float32)
 
 
 def rician(clean: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:

@@ -16,6 +16,7 @@ from kneeline.simulate.shapes import Frame, Grid, curve, smooth_max, smooth_min,
 
 FAR = np.float32(99)
 _JOINT_GAP_MM = 0.15  # between cartilages in contact
+_BARE_GAP_MM = 1.4  # between bones where neither has cartilage
 _BEDDED_MM = 1.1  # the femur sits this deep in the tibia's cartilage dish, which makes contact an area
 
 
@@ -101,7 +102,7 @@ def surface_radius(knee: Knee, theta_deg: np.ndarray, x: np.ndarray) -> np.ndarr
     radius = radius * (1 - in_notch * wall)
     # Sides.
     width = knee.epicondylar_width_mm / 2 * (1 - 0.04 * (x > 0) * smooth_step(np.abs(theta), 110, 150))
-    power = 4.8 - 2.2 * smooth_step(theta, -60, -5) * smooth_step(theta, 100, 60)
+    power = 4.8 - 1.9 * smooth_step(theta, -60, -5) * smooth_step(theta, 160, 30)
     edge = np.maximum(1 - np.clip(np.abs(x) / width, 0, 1) ** power, 0) ** (1 / power)
     beyond = np.maximum(np.abs(x) - width, 0)  # past the epicondyles there is no femur
     return (radius * edge - beyond).astype(np.float32)
@@ -360,7 +361,7 @@ def build_bones(knee: Knee, grid: Grid) -> Bones:
     tibia, tibial_thickness = _tibia(knee, grid, pose.tibia, pose.lateral_height_mm)
     patella, patellar_thickness = _patella(knee, grid, pose)
     # Bones yield to the femur's cartilage and their own, so that opposed surfaces fit and never cut each other.
-    room = femoral_thickness + np.float32(_JOINT_GAP_MM)
+    room = np.maximum(femoral_thickness + np.float32(_JOINT_GAP_MM), np.float32(_BARE_GAP_MM))
     np.maximum(tibia, room + tibial_thickness - femur, out=tibia)
     np.maximum(patella, room + patellar_thickness + np.float32(0.2) - femur, out=patella)
     fibula = np.maximum(_fibula(knee, grid, pose.tibia), np.float32(1.5) - tibia)

@@ -7,10 +7,11 @@ each knee's own residual stays exactly logistic.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import norm
 
 from kneeline import grading, tables
 from kneeline.tables import Row
@@ -47,6 +48,7 @@ _STYLES = {"rearfoot": 0.55, "midfoot": 0.24, "forefoot": 0.15, "mixed": 0.06}  
 # (R2) sequence over both in place of independent draws.
 _QUOTA_STEPS = np.array([0.7548776662466927, 0.5698402909980532])
 SESSION = "ses-01"
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,15 @@ def draw_cohort(runners: int, seed: int, knees_per_runner: int = 1) -> Cohort:
 def _draw_runner(participant_id: str, style: float, distance: float, rng: np.random.Generator) -> Row:
     """A runner; `style` and `distance` (0-1) say where in the distributions of strike and distance."""
     sex = ("F", "M")[int(rng.random() < 0.54)]
-    age = float(np.clip(rng.normal(40, 10), 19, 68))
-    bmi = float(np.clip(rng.normal(22.6 + 0.9 * (sex == "M") + 0.03 * (age - 40), 2.1), 17.5, 33))
+    age = float(_within(rng.normal(40, 10), 19, 68))
+    bmi = float(_within(rng.normal(22.6 + 0.9 * (sex == "M") + 0.03 * (age - 40), 2.1), 17.5, 33))
     strike = list(_STYLES)[int(np.searchsorted(np.cumsum(list(_STYLES.values())), style, side="right"))]
-    distance = float(np.clip(np.exp(np.log(32) + 0.50 * norm.ppf(distance)), 5, 140))
-    sessions = float(np.clip(round(distance / rng.uniform(7, 12)), 1, 12))
-    years = float(np.clip(rng.gamma(2.2, 4.0), 0.5, age - 12))
+    distance = float(_within(np.exp(np.log(32) + 0.50 * _NORMAL.inv_cdf(min(max(distance, 1e-6), 1 - 1e-6))), 5, 140))
+    sessions = float(_within(round(distance / rng.uniform(7, 12)), 1, 12))
+    years = float(_within(rng.gamma(2.2, 4.0), 0.5, age - 12))
     usual = 5.9 - 0.35 * (sex == "M") - 0.012 * (distance - 32) + 0.012 * (age - 40)
-    pace = float(np.clip(rng.normal(usual, 0.5), 3.4, 8.5))
-    since = float(np.clip(np.exp(rng.normal(np.log(36), 0.7)), 3, 400))
+    pace = float(_within(rng.normal(usual, 0.5), 3.4, 8.5))
+    since = float(_within(np.exp(rng.normal(np.log(36), 0.7)), 3, 400))
     source = str(rng.choice(["gps", "diary", "recall"], p=[0.6, 0.15, 0.25]))
     injury = str(rng.choice(["none", "knee", "calf or Achilles", "shin", "foot"], p=[0.5, 0.2, 0.13, 0.1, 0.07]))
     missing_pace = rng.random() < 0.05
@@ -122,9 +124,13 @@ def _draw_runner(participant_id: str, style: float, distance: float, rng: np.ran
     }
 
 
+def _within(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
 def log_odds(runner: Row) -> float:
     """Linear predictor of a runner's grades: 0 for the reference runner."""
-    log = {name: np.log(value) for name, value in TRUE_ODDS_RATIOS.items()}
+    log = {name: math.log(value) for name, value in TRUE_ODDS_RATIOS.items()}
     rearfoot = float(runner["strike_style"] == "rearfoot")
     tens = (runner["weekly_distance_km"] - _REFERENCE_KM) / 10
     return float(
@@ -138,14 +144,14 @@ def log_odds(runner: Row) -> float:
 
 
 def _draw_knees(runner: Row, knees: int, rng: np.random.Generator) -> list[Row]:
-    cuts = [float(np.log(p / (1 - p))) for p in REFERENCE_SHARES]
+    cuts = [math.log(p / (1 - p)) for p in REFERENCE_SHARES]
     shared = rng.standard_normal()
     sides = ["L", "R"] if knees == 2 else [("L", "R")[rng.integers(2)]]
     rows = []
     for side in sides:
         own = np.sqrt(KNEE_CORRELATION) * shared + np.sqrt(1 - KNEE_CORRELATION) * rng.standard_normal()
-        chance = norm.cdf(own)
-        latent = log_odds(runner) + np.log(chance / (1 - chance))
+        chance = _NORMAL.cdf(own)
+        latent = log_odds(runner) + math.log(chance / (1 - chance))
         # P(grade >= k) = logistic(cut_k + log odds).
         worst = sum(latent + cut > 0 for cut in cuts)
         grades = dict.fromkeys(REGION_ODDS, 0)
@@ -159,7 +165,7 @@ def _draw_knees(runner: Row, knees: int, rng: np.random.Generator) -> list[Row]:
                 if place != first and more and worst > 1:
                     grades[place] = int(min(grade, worst - 1))
         median = _FLUID_MEDIAN_ML * np.exp(_FLUID_PER_GRADE * worst)
-        fluid = float(np.clip(median * np.exp(_FLUID_SPREAD * rng.standard_normal()), 0.8, 55))
+        fluid = float(_within(median * np.exp(_FLUID_SPREAD * rng.standard_normal()), 0.8, 55))
         row: Row = {
             "scan_id": tables.scan_id(runner["participant_id"], SESSION, side),
             "participant_id": runner["participant_id"],

@@ -64,8 +64,9 @@ def lesion_mask(lesion: Lesion, meniscus: Meniscus, grow: float) -> np.ndarray:
         band = (along / 5.4) ** 2 + (core / 2.6) ** 2 + (level / 1.1) ** 2
         mask = clear & (band < grow**2)
     elif lesion.region == "body":
-        # A radial tear: across the wedge, so that several sagittal images cut its contact with the surface.
-        mask = (np.abs(along) < 1.5 * grow) & (m.inferior_mm < 1.55 * high) & (inwards > 0.06) & (inwards < 0.97)
+        # An oblique radial tear across the wedge, so that several sagittal images cut its contact with the surface.
+        slant = along - 0.8 * (m.depth_mm - 0.5 * m.width_mm)
+        mask = (np.abs(slant) < 1.7 * grow) & (m.inferior_mm < 1.55 * high) & (inwards > 0.03) & (inwards < 0.98)
     else:
         # An oblique tear: from inside the wedge down to the inferior surface.
         path = high * np.clip((0.74 - inwards) / 0.34, 0, 1)

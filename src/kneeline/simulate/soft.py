@@ -248,14 +248,14 @@ def _front_bands(knee: Knee, bones: Bones):
     half = knee.patellar_tendon_thickness_mm / 2
     front = 0.80 * knee.tibial_depth_mm / 2 + knee.tuberosity_mm - 6 + 9
     apex = patella.to_world(np.array([x, 0.62 * b, -h * 0.90]))
-    over = patella.to_world(np.array([x, 0.93 * b, -h * 0.30]))
+    over = patella.to_world(np.array([x, 1.0 * b, h * 0.10]))
     down = tibia.to_world(np.array([3.0, front + 0.5, -31 * s]))
     below = tibia.to_world(np.array([3.0, front - 5.0, -44 * s]))
     yield (np.array([over, apex, down, below]), half, 13.5 * s), False
     base = patella.to_world(np.array([x, 0.62 * b, h * 0.93]))
     own = 0.565 * knee.trochlea_radius_mm * 1.72 + knee.prefemoral_fat_mm + knee.quadriceps_fat_mm + 5
     up = [femur.to_world(np.array([x * 0.5, min(own, 62 * s), z * s])) for z in (62.0, 110.0)]
-    mid = patella.to_world(np.array([x, 0.95 * b, 0.0]))
+    mid = patella.to_world(np.array([x, 1.0 * b, -h * 0.10]))
     yield (np.array([mid, base, *up]), 3.4 * s, 17.0 * s), True
 
 
@@ -274,8 +274,24 @@ def _bundles(s: float, bones: Bones):
     def path(*points):
         return _to_world(bones, np.array(points, float), s)
 
-    yield path((3, -26, 110), (2, -33, 50), (2, -35, 10), (4, -33, -25), (4, -33, -100)), 3.0 * s, Tissue.VESSEL
-    yield path((6, -32, 110), (5, -40, 50), (5, -42, 10), (6, -40, -25), (7, -38, -100)), 4.0 * s, Tissue.VESSEL
-    yield path((8, -40, 110), (7, -48, 50), (6, -50, 10), (6, -46, -25), (6, -44, -100)), 3.2 * s, Tissue.NERVE
+    yield (
+        path((4, -25, 110), (0, -31, 70), (3, -34, 35), (1, -37, 5), (5, -33, -25), (3, -35, -60), (5, -33, -100)),
+        3.0 * s,
+        Tissue.VESSEL,
+    )
+    yield (
+        path((7, -31, 110), (3, -37, 75), (6, -41, 40), (4, -44, 8), (8, -39, -25), (6, -41, -60), (8, -38, -100)),
+        4.0 * s,
+        Tissue.VESSEL,
+    )
+    yield (
+        path((10, -40, 110), (7, -46, 70), (9, -49, 40), (5, -51, 8), (8, -46, -25), (5, -46, -100)),
+        3.2 * s,
+        Tissue.NERVE,
+    )
     yield path((20, -44, 100), (32, -42, 30), (42, -26, -22)), 2.0 * s, Tissue.NERVE
-    yield path((-46, -30, 110), (-47, -34, 0), (-45, -20, -100)), 2.0 * s, Tissue.VESSEL
+    yield (
+        path((-46, -28, 110), (-48, -35, 50), (-46, -34, 0), (-47, -25, -50), (-45, -20, -100)),
+        2.0 * s,
+        Tissue.VESSEL,
+    )
