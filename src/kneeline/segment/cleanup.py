@@ -15,7 +15,8 @@ from kneeline.volume import Laterality, medial_sign
 # Distances and sizes beyond which a piece does not belong: generous, they are against nonsense, not for shape.
 CARTILAGE_MM = 6.0  # from its bone; thickest cartilage is 5-6 mm
 MENISCUS_TO_BONE_MM = 8.0  # from femur and from tibia
-FLUID_TO_JOINT_MM = 30.0  # from femur, tibia or patella: gutters and popliteal cysts included
+FLUID_TO_JOINT_MM = 25.0  # from femur or patella: gutters and popliteal cysts included
+FLUID_TOUCH_MM = 2.5  # every pool of joint fluid comes this near to femur, patella or their cartilage
 MIN_MM3 = {
     Class.FEMUR: 3000.0,
     Class.TIBIA: 3000.0,
@@ -53,8 +54,9 @@ def clean(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nda
     if femur is not None and tibia is not None:
         between = _near(femur, spacing_mm, MENISCUS_TO_BONE_MM) & _near(tibia, spacing_mm, MENISCUS_TO_BONE_MM)
     _keep(out, Class.MENISCUS, between, voxel)
-    bones = [b for b in (femur, tibia, patella) if b is not None]
-    _keep(out, Class.JOINT_FLUID, _near(np.any(bones, 0), spacing_mm, FLUID_TO_JOINT_MM) if bones else None, voxel)
+    joint = np.isin(out, (Class.FEMUR, Class.PATELLA, Class.FEMORAL_CARTILAGE, Class.PATELLAR_CARTILAGE))
+    near = _near(joint, spacing_mm, FLUID_TO_JOINT_MM) if joint.any() else None
+    _keep(out, Class.JOINT_FLUID, near, voxel, touching=_near(joint, spacing_mm, FLUID_TOUCH_MM) if joint.any() else None)
     for bone in (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA):
         _fill(out, bone)
     return out
@@ -90,8 +92,9 @@ def _beside_shank(piece: np.ndarray, tibia: np.ndarray, spacing_mm) -> bool:
     return bool(below and behind)
 
 
-def _keep(out: np.ndarray, cls: Class, where: np.ndarray | None, voxel: float) -> None:
-    """Keep the pieces of a class inside `where` that are large enough; none when there is no such place."""
+def _keep(out: np.ndarray, cls: Class, where: np.ndarray | None, voxel: float, touching: np.ndarray | None = None) -> None:
+    """Keep the pieces of a class inside `where` that are large enough and touch `touching`; none when there is no
+    such place."""
     mask = out == cls
     if not mask.any():
         return
@@ -100,6 +103,10 @@ def _keep(out: np.ndarray, cls: Class, where: np.ndarray | None, voxel: float) -
         pieces, _ = ndimage.label(mask & where, np.ones((3, 3, 3)))
         sizes = np.bincount(pieces.ravel()) * voxel
         large = sizes >= MIN_MM3[cls]
+        if touching is not None:
+            reaches = np.zeros_like(large)
+            reaches[np.unique(pieces[touching])] = True
+            large &= reaches
         large[0] = False
         kept = large[pieces]
     out[mask & ~kept] = Class.BACKGROUND

@@ -103,11 +103,13 @@ def _predict(slices: Slices, threads: int | None) -> np.ndarray:
     threads = threads or int(os.environ.get(THREADS_VARIABLE) or 1)
     session = _session(threads)
     n, h, w = slices.array.shape
-    out = np.empty((n, len(Class), h, w), np.float16)
+    out = np.zeros((n, len(Class), h, w), np.float16)
+    out[:, Class.BACKGROUND] = 1
+    rows, columns = slices.box
     for first in range(0, n, _BATCH):
         last = min(first + _BATCH, n)
         answer = session.run(None, {"slices": slices.inputs(first, last)})[0]
-        out[first:last] = answer[:, :, :h, :w]
+        out[first:last, :, rows, columns] = answer[:, :, : rows.stop - rows.start, : columns.stop - columns.start]
     return out
 
 

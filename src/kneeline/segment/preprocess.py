@@ -21,6 +21,7 @@ STRIDE = 32  # the network halves five times
 THICK_RATIO = 1.8
 # Largest angle between the slice normal and the left-right axis (degrees); knees are turned up to about 20.
 MAX_OBLIQUITY_DEG = 35.0
+_AIR = 0.12  # grey value, 1 is bright tissue, up to which a pixel may be air
 _WINDOW_MM = 125.0  # grey values are scaled by the middle of the image: the training images' size
 
 
@@ -29,6 +30,7 @@ class Slices:
     """Normalised slices (n, H, W) at PIXEL_MM and the way back."""
 
     array: np.ndarray
+    box: tuple[slice, slice]  # rows and columns that hold the limb: air is not shown to the network
     canonical: Volume  # the image, reoriented, on its own grid
     to_rows: sparse.csr_array  # (h, H) and (w, W): from network pixels to image pixels
     to_columns: sparse.csr_array
@@ -36,13 +38,14 @@ class Slices:
     spacing_mm: tuple[float, float, float]
 
     def inputs(self, first: int, last: int) -> np.ndarray:
-        """(last - first, 3, H', W') float32 with H', W' padded to the stride by zeros."""
-        n, h, w = self.array.shape
+        """(last - first, 3, H', W') float32: the box, padded to the stride by zeros."""
+        inside = self.array[:, *self.box]
+        n, h, w = inside.shape
         centre = np.arange(first, last)
         picked = [np.clip(centre + k * self.neighbour, 0, n - 1) for k in (-1, 0, 1)]
         out = np.zeros((last - first, 3, -(-h // STRIDE) * STRIDE, -(-w // STRIDE) * STRIDE), np.float32)
         for channel, index in enumerate(picked):
-            out[:, channel, :h, :w] = self.array[index]
+            out[:, channel, :h, :w] = inside[index]
         return out
 
 
@@ -103,12 +106,26 @@ def prepare(image: Volume) -> Slices:
     np.minimum(array, 2.0, out=array)
     return Slices(
         array,
+        (_limb(array, 1), _limb(array, 2)),
         canonical,
         _resampler(rows, PIXEL_MM, h, dz),
         _resampler(columns, PIXEL_MM, w, dy),
         max(1, round(NEIGHBOUR_MM / dx)),
         (dx, PIXEL_MM, PIXEL_MM),
     )
+
+
+def _limb(array: np.ndarray, axis: int) -> slice:
+    """Rows (axis 1) or columns (axis 2) that hold more than noise, widened to a multiple of the stride."""
+    bright = (array > _AIR).mean(3 - axis).max(0) > 0.03
+    size = array.shape[axis]
+    where = np.flatnonzero(bright)
+    if not where.size:
+        return slice(0, size)
+    first, last = where[0], where[-1] + 1
+    wanted = min(-(-(last - first + 8) // STRIDE) * STRIDE, size)
+    start = min(max(0, (first + last - wanted) // 2), size - wanted)
+    return slice(int(start), int(start + wanted))
 
 
 def _middle(size: int, wanted: float) -> slice:

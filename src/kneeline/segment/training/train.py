@@ -34,16 +34,16 @@ BATCH = 8
 REUSE = 2  # times an image is drawn, on average, before another takes its place
 WARM_UP = 60  # steps
 CLASS_WEIGHT = {
-    Class.BACKGROUND: 0.6,
+    Class.BACKGROUND: 0.8,
     Class.FEMUR: 1.0,
     Class.TIBIA: 1.0,
     Class.PATELLA: 1.5,
     Class.FIBULA: 1.5,
-    Class.FEMORAL_CARTILAGE: 2.0,
-    Class.TIBIAL_CARTILAGE: 2.5,
-    Class.PATELLAR_CARTILAGE: 2.5,
-    Class.MENISCUS: 2.5,
-    Class.JOINT_FLUID: 1.5,
+    Class.FEMORAL_CARTILAGE: 1.5,
+    Class.TIBIAL_CARTILAGE: 1.5,
+    Class.PATELLAR_CARTILAGE: 2.0,
+    Class.MENISCUS: 2.0,
+    Class.JOINT_FLUID: 1.2,
 }
 
 

@@ -184,6 +184,7 @@ def simulate_stack(
     strength: float = 1.0,
     mirrored: bool | None = None,
     pixel_mm: float = PIXEL_MM,
+    cropped: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (slices, side, side) and classes of one scan, slices running lateral (medial when `mirrored`).
 
@@ -193,6 +194,8 @@ def simulate_stack(
         Middle of the stack, (x, z, y) about the joint; drawn when None.
     strength
         Of the deformation, 1 as in training, 0 none.
+    cropped
+        Sometimes let the field of view end inside the image.
     """
     n, subs = acquisition.n_slices, int(np.clip(round(acquisition.thickness_mm / 0.8), 1, 5))
     if centre_mm is None:
@@ -233,7 +236,8 @@ def simulate_stack(
     classes = torch.from_numpy(CLASS_BY_CODE)[code.long()].reshape(n, subs, side, side)
     truth = _majority(classes)
     image = _shine(code, bank, texture_at, shifted, rng, acquisition.family).reshape(n, subs, side, side).mean(1)
-    return _crop(_receive(image, rng, generator), truth, rng)
+    image = _receive(image, rng, generator)
+    return _crop(image, truth, rng) if cropped else (image, truth)
 
 
 def _majority(classes: torch.Tensor) -> torch.Tensor:
@@ -320,6 +324,10 @@ def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Gen
         knots = torch.tensor(rng.standard_normal((1, 1, 4, 4, 4)), dtype=torch.float32)
         bias = F.interpolate(knots, size=(n, h, w), mode="trilinear", align_corners=True)[0, 0]
         image = image * torch.exp(rng.uniform(0.05, 0.35) * bias)
+    if rng.random() < 0.5:  # a surface coil: brighter towards the skin, on one side more
+        rows, columns = (torch.linspace(-1, 1, k) - rng.uniform(-0.5, 0.5) for k in (h, w))
+        reach = rows[:, None] ** 2 * rng.uniform(0, 1) + columns[None, :] ** 2
+        image = image * torch.exp(rng.uniform(0.0, 0.9) * reach)
     top = image.flatten()[::7].quantile(0.97).clamp(min=1e-3)
     image = image / top
     sigma = rng.uniform(0.005, 0.07)

@@ -1,0 +1,84 @@
+"""The stage: files, status, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kneeline import tables
+from kneeline.labels import Label
+from kneeline.segment import run
+from kneeline.segment.run import segment_scan
+from kneeline.volume import Volume, mirror, read_volume, write_volume
+
+SCAN = "sub-001_ses-01_knee-unknown"
+
+
+def ingested(folder, image: Volume | None, **status) -> None:
+    folder.mkdir(exist_ok=True)
+    row = {"scan_id": SCAN, "participant_id": "sub-001", "session_id": "ses-01", "status": "ok"} | status
+    if image is not None:
+        write_volume(folder / f"{SCAN}_image.nii.gz", image)
+    tables.write_status(folder, row)
+
+
+def test_a_scan_without_a_side_gets_it_from_the_fibula(tmp_path, scan, found):
+    ingested(tmp_path / "ingest", scan.image)
+    row = segment_scan(SCAN, tmp_path / "ingest", tmp_path / "segment")
+    assert (row["status"], row["laterality"], row["laterality_source"]) == ("ok", "R", "fibula")
+    assert row["laterality_sources"] == "fibula=R"
+    assert row["verdict"] == found.verdict
+    assert tables.read_status(tmp_path / "segment", SCAN) == row
+    labels = read_volume(tmp_path / "segment" / f"{SCAN}_dseg.nii.gz")
+    assert np.array_equal(labels.array, found.labels.array)
+    rows = tables.read_table(tmp_path / "segment" / f"{SCAN}_structures.tsv", tables.SEGMENT)
+    assert [r["structure"] for r in rows] == [v.label_name for v in Label if v]
+    voxel = labels.voxel_mm3
+    assert rows[0]["volume_mm3"] == pytest.approx((labels.array == Label.FEMUR).sum() * voxel, rel=1e-4)
+
+
+def test_the_fibula_joins_the_sources_that_spoke(tmp_path, monkeypatch, scan, found):
+    monkeypatch.setattr(run, "segment", lambda image, laterality: found)
+    ingested(tmp_path, scan.image, laterality="R", laterality_source="table", laterality_sources="table=R,tag=R")
+    row = segment_scan(SCAN, tmp_path, tmp_path / "out")
+    assert row["laterality_source"] == "table"
+    assert row["laterality_sources"] == "table=R,tag=R,fibula=R"
+
+
+def test_a_conflict_is_set_aside_with_its_reason_and_without_files(tmp_path, scan):
+    ingested(tmp_path / "ingest", mirror(scan.image), laterality="R", laterality_source="table", laterality_sources="table=R")
+    row = segment_scan(SCAN, tmp_path / "ingest", tmp_path / "out")
+    assert (row["status"], row["stage"], row["reason_code"]) == ("quarantined", "segment", "laterality_conflict")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{SCAN}_status.json"]
+
+
+def test_a_scan_set_aside_before_is_passed_on_untouched(tmp_path):
+    ingested(tmp_path / "ingest", None, status="quarantined", stage="ingest", reason_code="missing_slice", reason="a gap")
+    row = segment_scan(SCAN, tmp_path / "ingest", tmp_path / "out")
+    assert row == tables.read_status(tmp_path / "ingest", SCAN)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{SCAN}_status.json"]
+
+
+@pytest.mark.parametrize(("error", "raised"), [(ZeroDivisionError("x"), False), (MemoryError(), True)])
+def test_the_unforeseen_is_set_aside_but_the_machine_s_failures_are_not(tmp_path, monkeypatch, error, raised):
+    def fail(image, laterality):
+        raise error
+
+    monkeypatch.setattr(run, "segment", fail)
+    ingested(tmp_path, Volume(np.ones((2, 2, 2), np.float32), np.eye(4)))
+    if raised:
+        with pytest.raises(MemoryError):
+            segment_scan(SCAN, tmp_path, tmp_path / "out")
+    else:
+        row = segment_scan(SCAN, tmp_path, tmp_path / "out")
+        assert row["reason_code"] == "unexpected_error"
+        assert "ZeroDivisionError" in row["reason"]
+
+
+def test_an_old_result_does_not_outlive_a_new_refusal(tmp_path, monkeypatch, found):
+    ingested(tmp_path, None, status="quarantined", stage="ingest", reason_code="missing_slice", reason="a gap")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f"{SCAN}_dseg.nii.gz").write_bytes(b"old")
+    segment_scan(SCAN, tmp_path, out)
+    assert not (out / f"{SCAN}_dseg.nii.gz").exists()
