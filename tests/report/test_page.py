@@ -231,3 +231,9 @@ def test_a_scan_id_does_not_reach_other_folders(tmp_path):
     (tmp_path / "x_picture.json").write_text('{"picture": "x_overlay.png", "panels": []}')
     (tmp_path / "report").mkdir()
     assert read_picture("../x", tmp_path / "report").path is None
+
+
+def test_flags_say_where_and_cartilage_flags_stay_with_their_measurements(built):
+    card = next(c for c in re.findall(r"<article.*?</article>", built[1], re.S) if "sub-008" in c)
+    flags = re.search(r"<dt>flags</dt><dd>(.*?)</dd>", card, re.S)[1]
+    assert flags == "network uncertain (lateral body); low snr (image)"

@@ -51,17 +51,16 @@ def _card(row: Row, found: Results) -> dict:
     effusion = (found.of_knee(tables.EFFUSION, row) or [{}])[0]
     cartilage = found.of_knee(tables.CARTILAGE, row)
     by_region = {(r["meniscus"], r["region"]): r["signal_grade"] for r in meniscus}
-    flags = [
-        f"{where}: {flag.strip()}"
-        for where, text in [
-            *((f"{r['meniscus']} {r['region']}".replace("_", " "), r["flags"]) for r in meniscus),
-            ("fluid", effusion.get("flags")),
-            *((r["plate"].replace("_", " "), r["flags"]) for r in cartilage if r["plate"]),
-            *(("image", r["flags"]) for r in found.of_knee(tables.QUALITY, row)),
-        ]
-        for flag in (text or "").split(",")
-        if flag.strip()
-    ]
+    # Flags of the cartilage plates stand with their measurements: their grades are experimental and not on the card.
+    flags: dict[str, list[str]] = {}
+    for where, text in (
+        *((f"{r['meniscus']} {r['region']}".replace("_", " "), r["flags"]) for r in meniscus),
+        ("fluid", effusion.get("flags")),
+        *(("image", r["flags"]) for r in found.of_knee(tables.QUALITY, row)),
+    ):
+        for flag in (text or "").split(","):
+            if flag.strip():
+                flags.setdefault(flag.strip().replace("_", " "), []).append(where)
     side = {"L": "left", "R": "right"}.get(row["laterality"], "side n/a")
     skip = (*tables.KNEE_KEYS,)
     return {
@@ -70,6 +69,7 @@ def _card(row: Row, found: Results) -> dict:
         "session": row["session_id"],
         "side_from": row["laterality_source"],
         "verdict": row["verdict"],
+        "reason": row["reason"],
         "picture": found.pictures[row["scan_id"]],
         "grades": view(
             "Signal grade",
@@ -82,7 +82,7 @@ def _card(row: Row, found: Results) -> dict:
         "by_region": by_region,
         "effusion": effusion,
         "effusion_cell": grade_cell(effusion.get("effusion_grade")),
-        "flags": flags,
+        "flags": [f"{flag} ({', '.join(places)})" for flag, places in flags.items()],
         "measurements": [
             plain(caption, table, rows, skip)
             for caption, table, rows in (
