@@ -14,6 +14,11 @@ from kneeline.tables import Row
 
 Cell = tuple[str, str]
 
+# Below this many runners with, or without, the finding in a cell the delta method is rough.
+SMALL_COUNT = 5
+# S is a ratio; an interval that spans more than this factor says that its denominator may be zero.
+WIDEST_S = 1e4
+
 
 def cell_of(row: Row, settings: Settings) -> Cell | None:
     """(strike group, distance group); None when either is unknown."""
@@ -79,26 +84,29 @@ def additive_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> lis
         "delta-method interval"
     )
     reason = sparse_cells({cell: c[0] for cell, c in counts.items()}, settings.min_joint_cell)
-    if not reason and any(count == 0 for *_, count in counts.values()):
-        reason = "a joint cell has no runner with the finding; its risk ratio is 0 and the delta method does not apply"
+    if not reason and any(count in (0, n) for n, _, count in counts.values()):
+        reason = "in a joint cell no runner or every runner has the finding; the delta method does not apply"
     neither, distance_only, strike_only, both = ((n - count, count) for n, _, count in counts.values())
-    if not reason and all(no == 0 for no, _ in (neither, distance_only, strike_only, both)):
-        reason = "every runner has the finding; there is nothing to compare"
     if reason:
         return [
             {**common, "term": term, "scale": scale, "status": "refused", "reason": reason}
             for term, scale in (("RERI", "reri"), ("AP", "other"), ("S", "other"))
         ]
     found = from_risks([neither, strike_only, distance_only, both])
+    caution = "unadjusted; RERI 0, AP 0, S 1 mean exactly additive"
+    if min(min(n - count, count) for n, _, count in counts.values()) < SMALL_COUNT:
+        caution += (
+            f"; a joint cell has fewer than {SMALL_COUNT} runners with or without the finding, the interval is rough"
+        )
     rows = []
     for term, scale, effect in (("RERI", "reri", found.reri), ("AP", "other", found.ap), ("S", "other", found.s)):
         row = {**common, "term": term, "scale": scale}
-        if effect is None:
-            reason = "not defined: joint and separate excess risks have opposite signs, or one is zero"
+        if effect is None or term == "S" and effect.high > WIDEST_S * effect.low:
+            reason = "not defined: the excess risks have opposite signs, or are too near to zero to be divided"
             rows.append({**row, "status": "refused", "reason": reason})
             continue
         row |= {"estimate": effect.estimate, "ci_low": effect.low, "ci_high": effect.high, "p_value": effect.p_value}
-        rows.append({**row, "status": "estimated", "reason": "unadjusted; RERI 0, AP 0, S 1 mean exactly additive"})
+        rows.append({**row, "status": "estimated", "reason": caution})
     return rows
 
 
