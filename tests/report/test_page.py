@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -237,3 +238,23 @@ def test_flags_say_where_and_cartilage_flags_stay_with_their_measurements(built)
     card = next(c for c in re.findall(r"<article.*?</article>", built[1], re.S) if "sub-008" in c)
     flags = re.search(r"<dt>flags</dt><dd>(.*?)</dd>", card, re.S)[1]
     assert flags == "network uncertain (lateral body); low snr (image)"
+
+
+def test_no_cell_of_the_models_can_reach_the_markup(results, tmp_path, made):
+    """Hostile text in every text column, also where it ends in a figure, an id or a label."""
+    shutil.copytree(results[0], tmp_path / "r")
+    path = tmp_path / "r/cohort/estimates.tsv"
+    rows = tables.read_table(path, tables.ESTIMATES)
+    bad = '"><script>alert(1)</script>--><svg onload=alert(1)>$x$'
+    for row in rows:
+        row["model"] += bad
+        row["outcome"] += bad
+        row["term"] += bad
+        row["reason"] = bad
+    tables.write_table(path, rows, tables.ESTIMATES)
+    text = page.build_report(tmp_path / "r", tmp_path / "r/report", made.CONFIG).read_text(encoding="utf-8")
+    reader = Reader(text)
+    assert reader.open == []
+    assert "script" not in {tag for tag, _ in reader.tags}
+    assert not any(name.startswith("on") for _, attrs in reader.tags for name in attrs)
+    assert reader.text.count("<script>alert(1)</script>") > len(rows)

@@ -229,3 +229,15 @@ def test_caption_shows_grades_and_missing_as_such(tmp_path):
     assert "medial 0 / 0 / 2,  lateral 0 / 0 / n/a" in second
     assert "effusion grade n/a, 12.3 mL" in second
     assert len(pictures.caption(SCAN, tmp_path / "none", {})) == 1
+
+
+def test_an_unexpected_fault_is_told_by_its_name_only(tmp_path, knee, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("text of a header")
+
+    write_knee(tmp_path, knee)
+    monkeypatch.setattr(pictures, "draw_knee", fail)
+    pictures.picture_scan(SCAN, *[tmp_path] * 3, tmp_path / "out")
+    text = (tmp_path / "out" / f"{SCAN}_picture.json").read_text()
+    assert "ZeroDivisionError" in text
+    assert "header" not in text

@@ -127,11 +127,11 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
                 plots.outcome_words(outcome),
                 plots.plot_forest(
                     [row for row in found[tables.ESTIMATES] if row["outcome"] == outcome],
-                    f"forest-{outcome.replace('_', '-')}",
+                    f"forest-{k}-{outcome}",
                     f"Forest plot of ratios for {plots.outcome_words(outcome)}; its figures are in the table below",
                 ),
             )
-            for outcome in plots.outcomes_in_order(found[tables.ESTIMATES])
+            for k, outcome in enumerate(plots.outcomes_in_order(found[tables.ESTIMATES]))
         ],
         "models": model_blocks(found[tables.ESTIMATES]),
         "joint_cells": joint_cells_view(found),

@@ -64,7 +64,9 @@ def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: P
             labels = read_volume(Path(segment_dir) / f"{scan_id}_dseg.nii.gz")
             panels = choose_panels(labels)
             packed = draw_knee(image, labels, panels, status["laterality"], caption(scan_id, Path(score_dir), status))
-        except (ValueError, tables.UsageError) as error:
+        except OSError:
+            raise
+        except Exception as error:
             # A picture is an illustration: one that cannot be drawn must not stop the run, and it must not pass unseen.
             marker["reason"] = f"the picture could not be drawn ({type(error).__name__})"
         else:

@@ -46,7 +46,11 @@ _INCH = 1 / 72  # sizes below are in points: one SVG unit each
 
 
 def render(name: str, label: str, width: float, height: float, draw: Callable[[Figure], None]) -> str:
-    """An inline `<svg>` of `width` x `height` points with an accessible label."""
+    """An inline `<svg>` of `width` x `height` points with an accessible label.
+
+    `name` may hold text of a table: what cannot stand in an id is dropped.
+    """
+    name = re.sub(r"[^A-Za-z0-9]+", "-", name)
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(width * _INCH, height * _INCH))
         figure.patch.set_alpha(0)
