@@ -125,8 +125,8 @@ def page(cases: list[Case]) -> str:
         "# Accuracy on simulated knees\n\n"
         f"Made by `kneeline validate --knees {len(cases)} -o docs/validation.md`. {len(cases)} parametric knees of "
         "seeds that training never used, with planted intrameniscal signal and fluid; contrast and slice thickness as "
-        "named. The knees are of the family that the network was trained on: expect less on real ones. `n/a` means nothing to "
-        "measure.",
+        "named. The knees are of the family that the network was trained on: expect less on real ones. `n/a` means "
+        "nothing to measure.",
         "## Dice per structure: mean (lowest)\n\n" + _dice_table(groups),
         "## Fluid volume\n\n" + _fluid_table(groups),
         "## Signal grade per meniscal region, from image to grade\n\n"

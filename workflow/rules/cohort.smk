@@ -27,9 +27,13 @@ rule cohort:
         knees="results/cohort/knees.tsv",
         table_one="results/cohort/table_one.tsv",
         prevalence="results/cohort/prevalence.tsv",
+        joint_cells="results/cohort/joint_cells.tsv",
         estimates="results/cohort/estimates.tsv",
+        dose_response="results/cohort/dose_response.tsv",
         agreement="results/cohort/agreement.tsv",
+        confusion="results/cohort/confusion.tsv",
         published="results/cohort/published.tsv",
+        claims="results/cohort/claims.tsv",
     log:
         "logs/cohort.log",
     conda:
