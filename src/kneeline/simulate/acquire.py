@@ -34,7 +34,7 @@ class Acquisition:
     slice_thickness_mm: float = 3.0
     slice_gap_mm: float = 0.4
     angles_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    centre_mm: tuple[float, float, float] = (0.0, 2.0, 14.0)
+    centre_mm: tuple[float, float, float] = (0.0, 2.0, 17.0)
     snr: float = 28.0  # of cartilage
     bias: float = 0.12  # largest relative deviation of the coil's sensitivity
     blur_px: float = 0.45  # standard deviation of the in-plane point spread, pixels

@@ -304,7 +304,7 @@ def _fibula(knee: Knee, grid: Grid, tibia: Frame) -> np.ndarray:
             (-6.5 * s, x0 - 1, -19.5, 0.1, 0.1),
         ]
     )
-    box = grid.box((0, -99, -999), (99, 99, 8))
+    box = grid.box((0, -99, -999), (99, 99, 20))
     part = grid.crop(box)
     y, z = tibia.coordinates(part)
     x, yc, a, b = curve(own, z)

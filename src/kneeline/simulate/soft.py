@@ -55,9 +55,9 @@ _MUSCLES = {
 _FAR_OUT = np.float32(12)
 _SKIN = [  # z, half-width, front y, back y
     (-100, 52, 33, -74),
-    (-60, 52, 36, -72),
-    (-30, 51, 40, -67),
-    (0, 52, 49, -62),
+    (-60, 52, 37, -72),
+    (-30, 51, 43, -67),
+    (0, 52, 53, -62),
     (25, 54, 60, -60),
     (50, 57, 66, -63),
     (75, 61, 65, -70),
@@ -96,7 +96,7 @@ def paint_soft(knee: Knee, bones: Bones, grid: Grid, bulge_mm: np.ndarray) -> np
         & (tissue == Tissue.FAT)
         & (envelope < -3)
     )
-    tissue[septa] = Tissue.SYNOVIUM
+    tissue[septa] = Tissue.LIGAMENT
 
     _paint_capsule(knee, bones, grid, tissue)
     for box, inside in _cords(knee, bones, grid):
@@ -106,8 +106,12 @@ def paint_soft(knee: Knee, bones: Bones, grid: Grid, bulge_mm: np.ndarray) -> np
     for points, radius, kind in _bundles(s, bones):
         box, inside = rod(grid, points, radius)
         wall = rod(grid, points, radius + 0.8)
-        tissue[wall[0]][wall[1]] = Tissue.LIGAMENT if kind is Tissue.VESSEL else Tissue.FAT
-        tissue[box][inside] = kind
+        for (part, cells), value in (
+            (wall, Tissue.LIGAMENT if kind is Tissue.VESSEL else Tissue.FAT),
+            ((box, inside), kind),
+        ):
+            here = tissue[part]
+            here[cells & (here != Tissue.AIR) & (here != Tissue.SKIN)] = value
     return tissue
 
 
@@ -291,7 +295,7 @@ def _bundles(s: float, bones: Bones):
     )
     yield path((20, -44, 100), (32, -42, 30), (42, -26, -22)), 2.0 * s, Tissue.NERVE
     yield (
-        path((-46, -28, 110), (-48, -35, 50), (-46, -34, 0), (-47, -25, -50), (-45, -20, -100)),
+        path((-45, -28, 110), (-45, -34, 50), (-42, -33, 0), (-43, -26, -50), (-41, -22, -100)),
         2.0 * s,
         Tissue.VESSEL,
     )

@@ -57,6 +57,6 @@ RELAXATION = {
     Tissue.VESSEL: Relaxation(1900, 180, 0.90),
     Tissue.NERVE: Relaxation(1080, 50, 0.60),
     Tissue.SYNOVIUM: Relaxation(1500, 60, 0.75),
-    Tissue.RED_MARROW: Relaxation(586, 60, 0.90, 0.50),
+    Tissue.RED_MARROW: Relaxation(586, 60, 0.90, 0.70),
     Tissue.MARROW_LESION: Relaxation(1200, 90, 0.90, 0.35),
 }
