@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -385,8 +385,3 @@ def _pack(sheet: Image.Image) -> bytes:
     out = io.BytesIO()
     sheet.quantize(palette=frame, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def panel_titles(marker: Mapping) -> str:
-    """Words for what a picture shows, from its marker file; the page uses them as alternative text."""
-    return ", ".join(f"{p['title']} (slice {p['slice']})" for p in marker["panels"])
