@@ -27,9 +27,11 @@ class SignalRule:
     name: str = "signal_grade"
     version: str = "1"
     source: str = "Shellock AJR 1991;157:1239 for 0-3; two-slice-touch: De Smet and Tuite AJR 2006"
-    # Signal ratio (0 dark meniscus, 1 hyaline cartilage beside it) from which tissue is hyperintense: halfway, so that
-    # a blurred lesion keeps its true size. Project decision.
-    hyperintense_ratio: float = 0.5
+    # Signal ratio (0 dark meniscus, 1 hyaline cartilage beside it) from which tissue is hyperintense: next to the
+    # border, where neighbours share its pixels, and from twice `rim_mm` inwards, where they do not and a lesion thinner
+    # than the slice is still seen. Project decision, chosen on simulated knees (docs/scoring.md).
+    hyperintense_ratio: float = 0.65
+    deep_ratio: float = 0.35
     # Depth below the meniscus' border at which signal is its own, not that of a neighbour sharing the pixel: one and
     # a half common pixels. A component needs a core this deep; from it, it may reach the border. Project decision.
     rim_mm: float = 0.7

@@ -7,9 +7,7 @@ Images are means over sub-samples of each voxel (true partial volume), labels ar
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,8 +57,8 @@ class Lesion:
 
 
 # In the posterior horn of the medial meniscus, 14 mm behind its centre.
-GLOBULE = Lesion(-22, 2.2, (-14.4, 2.6), (-14.4, 2.6), 1.3)
-LINE = Lesion(-22, 5.0, (-12.3, 1.9), (-16.0, 2.9))
+GLOBULE = Lesion(-22, 2.2, (-15.5, 2.6), (-15.5, 2.6), 1.1)
+LINE = Lesion(-22, 5.0, (-12.8, 1.8), (-16.0, 2.9))
 TEAR = Lesion(-22, 5.0, (-15.0, 3.2), (-13.2, 0.0))
 ONE_SLICE_TEAR = replace(TEAR, half_mm=1.6)
 
@@ -143,9 +141,6 @@ def joint():
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of shared label maps; its tests skip where it is absent."""
-    folder = Path(os.environ.get("KNEELINE_SHARED") or Path(__file__).resolve().parents[2].parent / "shared")
-    if not (folder / "data" / "anatomy").is_dir():
-        pytest.skip("the shared label maps are not on this machine (set KNEELINE_SHARED to their folder)")
-    return folder / "data"
+def lesions():
+    """Lesions of known grade in the posterior horn of the medial meniscus."""
+    return {1: GLOBULE, 2: LINE, 3: TEAR, "one image": ONE_SLICE_TEAR}

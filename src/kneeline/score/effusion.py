@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from kneeline.grading import EFFUSION_DEPTH, EFFUSION_VOLUME, grade_effusion_depth, grade_effusion_volume
 from kneeline.labels import Label
-from kneeline.score.frame import Knee
+from kneeline.score.frame import Knee, box_around
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 
@@ -30,11 +31,15 @@ MIDLINE_MM = 4.0
 LATERAL_FROM_MM = 8.0
 # A dark fold or a noisy pixel this wide does not break a run of fluid.
 FOLD_MM = 1.0
-# A separate fluid collection of at least this volume behind the condyles is a popliteal (Baker's) cyst.
+# A separate fluid collection of at least this volume behind the femoral condyles, and nowhere this near to them, is a
+# popliteal (Baker's) cyst: fluid of the joint's own posterior recesses lies on the condyles.
 CYST_ML = 1.0
+CYST_GAP_MM = 4.0
 # A shaft shorter than this tells no axis, and an axis further from the scanner's is not believed.
 MIN_SHAFT_MM = 30.0
 MAX_TILT_DEGREES = 25.0
+# A bone is described as well by this many of its voxels as by all.
+ENOUGH_POINTS = 100_000
 # Wider image spacing leaves a single image in the midline band.
 MAX_SLICE_MM = 4.1
 
@@ -72,7 +77,7 @@ def measure_effusion(knee: Knee) -> Row:
         midline = np.abs(across) <= max(MIDLINE_MM, 0.51 * knee.spacing_mm[0])
         for name, chosen in (("midline_depth_mm", midline), ("lateral_depth_mm", across >= LATERAL_FROM_MM)):
             row[name] = _depth(voxels[chosen, 0], points[chosen], axes, knee)
-        row["pouch_in_view"] = _pouch_in_view(knee, points, patella, axes)
+        row["pouch_in_view"] = _pouch_in_view(knee, voxels, patella, axes)
         if not row["pouch_in_view"]:
             flags.append("pouch_truncated")
         if knee.spacing_mm[0] > MAX_SLICE_MM:
@@ -95,7 +100,7 @@ def knee_axes(knee: Knee) -> Axes:
     """Up from the middle line of the femoral shaft, where it is long enough; else the scanner's superior axis."""
     scanner_up = np.array([0.0, 0.0, 1.0])
     up = scanner_up
-    femur = knee.world(knee.mask(Label.FEMUR))
+    femur = knee.world(knee.mask(Label.FEMUR), at_most=ENOUGH_POINTS)
     # Above the condyles: the femur's own height tells where they end (condyles and flare: about 55 mm).
     level = femur[:, 2]
     shaft = femur[level > level.min() + 55.0]
@@ -121,12 +126,20 @@ def _level_centres(points: np.ndarray, step_mm: float = 3.0) -> np.ndarray:
 def _without_cyst(knee: Knee) -> tuple[np.ndarray, float]:
     """Joint fluid without separate collections behind the femoral condyles, and what was left out (mL)."""
     fluid = knee.mask(Label.JOINT_FLUID)
-    labelled, count = ndimage.label(fluid, np.ones((3, 3, 3)))
+    box = box_around(fluid, knee.spacing_mm, 0)
+    if box is None:
+        return fluid, 0.0
+    labelled = np.zeros(fluid.shape, np.int32)
+    labelled[box], _ = ndimage.label(fluid[box], np.ones((3, 3, 3)))
     volume_ml = np.bincount(labelled.ravel()) * knee.image.voxel_mm3 / 1000
-    back = np.quantile(knee.world(knee.mask(Label.FEMUR))[:, 1], 0.002)
-    cyst_ml = 0.0
-    for k in range(1, count + 1):
-        if volume_ml[k] >= CYST_ML and np.median(knee.world(labelled == k)[:, 1]) < back:
+    cyst_ml, femur = 0.0, None
+    for k in np.flatnonzero(volume_ml[1:] >= CYST_ML) + 1:
+        if femur is None:
+            mask = knee.mask(Label.FEMUR, Label.FEMORAL_CARTILAGE)
+            femur = knee.world(mask, at_most=ENOUGH_POINTS)
+            back, reach = np.quantile(femur[:, 1], 0.005), cKDTree(femur)
+        points = knee.world(labelled == k)
+        if np.median(points[:, 1]) < back and reach.query(points[::7])[0].min() > CYST_GAP_MM:
             fluid = fluid & (labelled != k)
             cyst_ml += float(volume_ml[k])
     return fluid, cyst_ml
@@ -147,16 +160,14 @@ def _depth(image: np.ndarray, points: np.ndarray, axes: Axes, knee: Knee) -> flo
     return float((along[ends] - along[starts]).max() + knee.spacing_mm[2])
 
 
-def _pouch_in_view(knee: Knee, above: np.ndarray, patella: np.ndarray, axes: Axes) -> bool:
-    """Whether the image goes on above the pouch: enough of it above the patella, and fluid ends before it does."""
-    top = _top_of_image(knee, patella, axes)
+def _pouch_in_view(knee: Knee, fluid: np.ndarray, patella: np.ndarray, axes: Axes) -> bool:
+    """Whether the image goes on above the pouch: enough of it above the patella, and fluid ends before it does.
+
+    fluid: voxels of suprapatellar fluid, (N, 3); array axis 1 grows downwards from the image's upper edge.
+    """
+    corner = knee.image.geometry.to_voxel(patella.mean(0))
+    corner[1] = -0.5
+    top = float(knee.image.geometry.to_world(corner) @ axes.up)
     if top - np.quantile(patella @ axes.up, 0.995) < MIN_HEADROOM_MM:
         return False
-    return not len(above) or top - float((above @ axes.up).max()) > TOP_MARGIN_MM
-
-
-def _top_of_image(knee: Knee, patella: np.ndarray, axes: Axes) -> float:
-    """Height (mm along up) of the image's upper edge above the patella."""
-    middle = knee.image.geometry.to_voxel(patella.mean(0))
-    middle[1] = -0.5  # array axis 1 grows to inferior
-    return float(knee.image.geometry.to_world(middle) @ axes.up)
+    return not len(fluid) or bool(fluid[:, 1].min() * knee.spacing_mm[1] > TOP_MARGIN_MM)

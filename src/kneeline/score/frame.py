@@ -56,9 +56,12 @@ class Knee:
             return self.labels.array == labels[0]
         return np.isin(self.labels.array, labels)
 
-    def world(self, mask: np.ndarray) -> np.ndarray:
-        """Centres of the voxels of a mask, (N, 3) mm, in this (right-knee) world."""
-        return self.labels.geometry.to_world(np.argwhere(mask))
+    def world(self, mask: np.ndarray, at_most: int | None = None) -> np.ndarray:
+        """Centres of the voxels of a mask, (N, 3) mm, in this (right-knee) world; evenly thinned to about `at_most`."""
+        places = np.flatnonzero(mask)
+        if at_most:
+            places = places[:: max(len(places) // at_most, 1)]
+        return self.labels.geometry.to_world(np.stack(np.unravel_index(places, mask.shape), axis=-1))
 
     def crop(self, box: tuple[slice, slice, slice]) -> Knee:
         return Knee(crop(self.image, box), crop(self.labels, box))

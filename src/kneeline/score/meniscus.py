@@ -21,8 +21,9 @@ from kneeline.tables import Row
 MARGIN_MM = 12.0
 # Images further apart than this miss half of a horn; the usual knee protocol has 3 to 4 mm.
 THICK_MM = 4.1
-# Fewer inner voxels than this make a region's signal unsure.
+# Fewer inner voxels than this, or a smaller share of the region, make its signal unsure: it is too thin to look into.
 FEW_VOXELS = 20
+FEW_SHARE = 0.15
 # A component belongs to the region that holds most of it, and to another that holds this share and a countable volume.
 SHARED = 0.25
 
@@ -73,7 +74,7 @@ def _inner_point(knee: Knee) -> np.ndarray:
     centres = [knee.world(knee.mask(label)).mean(0) for label in MENISCI.values() if knee.mask(label).any()]
     if len(centres) == 2:
         return np.mean(centres, axis=0)
-    bone = knee.world(knee.mask(Label.TIBIA, Label.FEMUR))
+    bone = knee.world(knee.mask(Label.TIBIA, Label.FEMUR), at_most=100_000)
     return bone.mean(0) if len(bone) else knee.labels.geometry.to_world((np.array(knee.labels.shape) - 1) / 2)
 
 
@@ -128,7 +129,7 @@ def _rows(
         row = _empty_row(name, region)
         row["volume_mm3"] = float((here & meniscus.labelled).sum()) * knee.image.voxel_mm3
         row["t2_ms"] = _region_t2(train, meniscus.box, inner)
-        extra = ["few_voxels"] if inner.sum() < FEW_VOXELS else []
+        extra = ["few_voxels"] if inner.sum() < max(FEW_VOXELS, FEW_SHARE * here.sum()) else []
         if ratio is not None and inner.any():
             row["signal_ratio"] = _brightest_tenth(ratio[inner])
             row |= _signal(components, shares[index], row["volume_mm3"], rule)

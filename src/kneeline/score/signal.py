@@ -3,10 +3,10 @@
 The difficulty is the edge. A pixel on the meniscus' border is partly cartilage or fluid and bright without being
 diseased; yet a tear is bright right up to the border. So:
 
-1. A component needs a core: bright voxels deeper than `rim_mm` inside the meniscus that lie wholly in it through the
+1. A component needs a core: bright voxels deeper than `rim_mm` inside the meniscus that lie in it through the
    thickness of the slice.
-2. From its core, and from there only, it may grow through the rim to the border, over pixels that stay bright after
-   what their share of outside tissue explains has been taken away. A dark seam between core and border stops it.
+2. From its deep voxels, and from there only, it may grow through the rim to the border, over pixels that stay bright
+   after what their share of outside tissue explains has been taken away. A dark seam before the border stops it.
 3. It touches where it comes within `contact_mm` of an articular face: a piece of border that faces femur or tibia.
    The capsular side and the free edge face neither.
 
@@ -29,9 +29,13 @@ from kneeline.labels import Label
 from kneeline.score.frame import OUT_OF_REACH_MM, Knee
 from kneeline.score.references import in_plane_depth
 
-# Least share of a voxel that is meniscus, for the core and for the rim. Below a half more is guessed than seen.
+# Least share of a core voxel that is meniscus.
 CORE_SHARE = 0.8
+# Where outside tissue is taken away, a voxel counts as at least this much meniscus: below, noise would be blown up.
 RIM_SHARE = 0.5
+# Least volume of a component's core, and least part of its deep voxels: a few sure voxels do not vouch for a smear.
+CORE_MM3 = 2.0
+CORE_PART = 0.3
 # Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
 BORDER_BLUR_PIXELS = 0.45
 # An articular face lies opposite a joint surface no farther than this, at no more than this angle from its normal.
@@ -146,19 +150,33 @@ def find_components(ratio: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalR
     ratio
         Signal ratio of the image, 0 dark meniscus, 1 bright reference.
     """
-    bright = tissue.mask & (tissue.share >= RIM_SHARE) & (ratio >= rule.hyperintense_ratio)
-    bright &= _own_ratio(ratio, tissue, knee) >= rule.hyperintense_ratio
-    seeds = bright & tissue.core
-    labelled, count = ndimage.label(seeds, ndimage.generate_binary_structure(3, 2))
-    if not count:
+    own = _own_ratio(ratio, tissue, knee)
+    deep = tissue.depth_mm >= rule.rim_mm
+    # Deep inside, a dark neighbour (cortex, the next slice) is no reason to make a voxel brighter than it is.
+    own[deep] = np.minimum(own, ratio)[deep]
+    bright = tissue.mask & (own >= _threshold(tissue, rule))
+    inner = bright & deep
+    labelled, count = ndimage.label(inner, ndimage.generate_binary_structure(3, 2))
+    size = np.bincount(labelled[inner], minlength=count + 1)
+    sure = np.bincount(labelled[inner & tissue.core], minlength=count + 1)
+    enough = (sure >= CORE_PART * size) & (sure * knee.image.voxel_mm3 >= CORE_MM3)
+    kept = np.flatnonzero(enough[1:]) + 1
+    seeds = np.isin(labelled, kept)
+    if not kept.size:
         return []
     plane = np.expand_dims(ndimage.generate_binary_structure(2, 1), knee.slice_axis)
     distance, nearest = ndimage.distance_transform_edt(~seeds, sampling=knee.in_plane_mm, return_indices=True)
     near = bright & (distance <= rule.rim_mm + knee.pixel_mm)
     grown = ndimage.binary_propagation(seeds, plane, mask=near)
     owner = np.where(grown, labelled[tuple(nearest)], 0)
-    found = [_measure(np.argwhere(owner == k), tissue, knee, rule) for k in range(1, count + 1)]
+    found = [_measure(np.argwhere(owner == k), tissue, knee, rule) for k in kept]
     return sorted(found, key=lambda c: (-c.volume_mm3, tuple(c.voxels[0])))
+
+
+def _threshold(tissue: Tissue, rule: SignalRule) -> np.ndarray:
+    """Least ratio of a hyperintense voxel: falls with depth, as what neighbours can add to it does."""
+    depth = (tissue.depth_mm / rule.rim_mm - 1).clip(0, 1)
+    return rule.hyperintense_ratio + depth * (rule.deep_ratio - rule.hyperintense_ratio)
 
 
 def _own_ratio(ratio: np.ndarray, tissue: Tissue, knee: Knee) -> np.ndarray:

@@ -16,6 +16,13 @@ import numpy as np
 NOISE_FLOOR_SD = 3.0
 # A fit needs this many echoes; with two the standard error is unknown.
 MIN_ECHOES = 2
+# Passes that renew the weights.
+REWEIGHTINGS = 3
+# Edge of the blocks in which noise is looked for; mean over SD, and mean, of Rayleigh noise of SD 1 in each channel;
+# least share of blocks that must look like air.
+BLOCK = 4
+RAYLEIGH_RATIO, RAYLEIGH_MEAN = 1.913, 1.2533
+AIR_SHARE = 0.02
 # Longer T2 cannot be told from none with echoes of usual length.
 MAX_T2_MS = 500.0
 
@@ -53,47 +60,69 @@ def fit_t2(signal: np.ndarray, echo_times_ms: np.ndarray, noise_sd: float = 0.0,
     skip = max(min(skip, len(te) - 3), 0)
     te = te[skip:]
     power = np.square(np.asarray(signal, float)[:, skip:]) - 2 * noise_sd**2
-    usable = power > (NOISE_FLOOR_SD * noise_sd) ** 2
+    floor = (NOISE_FLOOR_SD * noise_sd) ** 2
     # After the first echo lost in noise nothing later is believed: noise alone rises above the floor now and then.
-    usable = np.logical_and.accumulate(usable & (power > 0), axis=1)
-    power = np.where(usable, power, 1.0)
-    scale = np.maximum(power.max(1, keepdims=True), 1e-30)
-    weight = np.where(usable, power / scale, 0.0)
-    log_amplitude = 0.5 * np.log(power)
-    s0 = weight.sum(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t_mean = (weight * te).sum(1) / s0
-        y_mean = (weight * log_amplitude).sum(1) / s0
-        spread = (weight * (te - t_mean[:, None]) ** 2).sum(1)
-        slope = (weight * (te - t_mean[:, None]) * (log_amplitude - y_mean[:, None])).sum(1) / spread
-        t2 = -1 / slope
-        n = usable.sum(1)
-        residual = log_amplitude - y_mean[:, None] - slope[:, None] * (te - t_mean[:, None])
-        variance = (weight * residual**2).sum(1) / (n - 2) / spread
-        se = np.where(n > 2, np.sqrt(variance) * t2**2, np.nan)
-        good = (n >= MIN_ECHOES) & (slope < 0) & (t2 <= MAX_T2_MS)
-        amplitude = np.exp(y_mean - slope * t_mean)
+    usable = np.logical_and.accumulate((power > floor) & (power > 0), axis=1)
+    weight = np.where(usable, power, 0.0)
+    line = _weighted_line(te, power, weight)
+    for _ in range(REWEIGHTINGS if noise_sd else 0):
+        # Weights from the fitted decay: those from the signal itself favour echoes that noise has raised.
+        fitted = np.exp(2 * np.clip(line.level[:, None] + line.slope[:, None] * te, -300, 300))
+        weight = np.where((fitted > floor) & (power > 0), fitted, 0.0)
+        line = _weighted_line(te, power, weight)
+    n = (weight > 0).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        t2 = -1 / line.slope
+        se = np.where(n > 2, np.sqrt(line.residual / (n - 2) / line.spread) * t2**2, np.nan)
+        good = (n >= MIN_ECHOES) & (line.slope < 0) & (t2 <= MAX_T2_MS)
+        amplitude = np.exp(line.level)
     nan = np.nan
     return T2Fit(np.where(good, t2, nan), np.where(good, se, nan), np.where(good, amplitude, nan))
 
 
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Weighted least-squares lines through ln A: level at time 0, slope, weighted spread of times and of residuals."""
+
+    level: np.ndarray
+    slope: np.ndarray
+    spread: np.ndarray
+    residual: np.ndarray
+
+
+def _weighted_line(te: np.ndarray, power: np.ndarray, weight: np.ndarray) -> _Line:
+    log_amplitude = 0.5 * np.log(np.where(weight > 0, power, 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = weight / weight.max(1, keepdims=True)
+        total = weight.sum(1)
+        t_mean = (weight @ te) / total
+        y_mean = (weight * log_amplitude).sum(1) / total
+        t = te - t_mean[:, None]
+        y = log_amplitude - y_mean[:, None]
+        spread = (weight * t**2).sum(1)
+        slope = (weight * t * y).sum(1) / spread
+        residual = (weight * (y - slope[:, None] * t) ** 2).sum(1)
+    return _Line(y_mean - slope * t_mean, slope, spread, residual)
+
+
 def noise_sd(echoes: np.ndarray) -> float:
-    """Noise SD (each channel) of a multi-echo image, (I, J, K, echoes), from its air in the last echo.
+    """Noise SD (each channel) of a multi-echo image, (I, J, K, echoes), from the last echo.
 
-    The mode of Rayleigh noise is its SD; air is the darkest populated part of the image. Exact zeros (masked by the
-    scanner) are left out; 0 when nothing is left or the image has no air.
+    Blocks of 4 x 4 pixels in air have the Rayleigh ratio of mean to SD, 1.91; the darkest such blocks give the noise
+    by their mean. In an image without air the smoothest blocks of tissue give it by their SD.
     """
-    last = np.asarray(echoes[..., -1], float).ravel()[:: _stride(echoes)]
-    last = last[last > 0]
-    if last.size < 1000:
+    last = np.asarray(echoes[..., -1], float)
+    rows, columns = (n // BLOCK for n in last.shape[1:3])
+    if not rows or not columns:
         return 0.0
-    dark = last[last <= np.quantile(last, 0.5)]
-    density, edges = np.histogram(dark, bins=64)
-    density = np.convolve(density, np.ones(5) / 5, mode="same")
-    peak = int(density.argmax())
-    return float(0.5 * (edges[peak] + edges[peak + 1]))
-
-
-def _stride(echoes: np.ndarray, wanted: int = 200_000) -> int:
-    """Stride that keeps about `wanted` voxels of one echo."""
-    return max(int(np.prod(echoes.shape[:3]) // wanted), 1)
+    last = last[:, : rows * BLOCK, : columns * BLOCK].reshape(-1, rows, BLOCK, columns, BLOCK)
+    blocks = last.transpose(0, 1, 3, 2, 4).reshape(-1, BLOCK**2)
+    blocks = blocks[(blocks > 0).all(1)]  # zeros were masked by the scanner
+    if not len(blocks):
+        return 0.0
+    mean, spread = blocks.mean(1), blocks.std(1, ddof=1)
+    air = mean[np.abs(mean - RAYLEIGH_RATIO * spread) <= 0.4 * spread]
+    if len(air) >= AIR_SHARE * len(blocks):
+        dark = air[air <= 2 * np.quantile(air, 0.1)]
+        return float(np.median(dark)) / RAYLEIGH_MEAN
+    return float(np.quantile(spread, 0.1))
