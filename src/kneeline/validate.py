@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kneeline import grading
-from kneeline.cohort.agreement import kappa
+from kneeline.agreement import kappa
 from kneeline.errors import Refusal
 from kneeline.labels import Label
 from kneeline.score.run import score_knee

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from kneeline.cohort.agreement import compare_raters, gwet, kappa, machine_grades
+from kneeline.agreement import gwet, kappa
+from kneeline.cohort.agreement import compare_raters, machine_grades
 
 ABSTRACTORS = [[13, 0, 0], [0, 20, 7], [0, 4, 56]]
 FLEISS = [[44, 5, 1], [7, 20, 3], [9, 5, 6]]

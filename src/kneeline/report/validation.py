@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kneeline import grading, tables
+from kneeline.agreement import kappa
 from kneeline.report.gather import Results
 from kneeline.tables import Row
 
@@ -150,30 +151,19 @@ def agree_on_grades(name: str, knees: Sequence[Sequence[tuple[int | None, int | 
             else:
                 tally[true, found] += 1
     confusion = tallies.sum(axis=0)
-    kappa = weighted_kappa(confusion)
+    estimate = _quadratic_kappa(confusion)
     low = high = None
-    if kappa is not None and len(knees) >= 5:
+    if estimate is not None and len(knees) >= 5:
         draws = np.random.default_rng(SEED).multinomial(len(knees), [1 / len(knees)] * len(knees), RESAMPLES)
-        values = [weighted_kappa(c) for c in np.tensordot(draws, tallies, axes=1)]
+        values = [_quadratic_kappa(c) for c in np.tensordot(draws, tallies, axes=1)]
         values = [v for v in values if v is not None]
         low, high = (float(v) for v in np.percentile(values, (2.5, 97.5)))
-    return GradeAgreement(name, confusion, kappa, low, high, missing)
+    return GradeAgreement(name, confusion, estimate, low, high, missing)
 
 
-def weighted_kappa(confusion: np.ndarray) -> float | None:
-    """Quadratic-weighted kappa (Cohen 1968) of a square table of counts; None when chance agreement is complete.
-
-    >>> weighted_kappa(np.diag([3, 4])), weighted_kappa(np.array([[0, 5], [5, 0]]))
-    (1.0, -1.0)
-    """
-    total = confusion.sum()
-    if not total:
-        return None
-    i = np.arange(len(confusion))
-    weight = np.subtract.outer(i, i) ** 2
-    expected = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / total
-    by_chance = (weight * expected).sum()
-    return float(1 - (weight * confusion).sum() / by_chance) if by_chance else None
+def _quadratic_kappa(confusion: np.ndarray) -> float | None:
+    agreement = kappa(confusion, "quadratic")
+    return agreement.estimate if agreement else None
 
 
 def agree_on_volumes(name: str, unit: str, pairs: Sequence[tuple[float | None, float | None]]) -> VolumeAgreement:
