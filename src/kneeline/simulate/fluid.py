@@ -11,11 +11,12 @@ from kneeline.simulate.shapes import Grid, smooth_step
 # A recess opens at once to about this depth: thinner films are not seen.
 _THINNEST_MM = 1.0
 _FULLEST_MM = 45.0
+_HIGHEST_MM = 84.0  # the pouch ends inside the usual field of view
 
 
 def pouch_top_z(knee: Knee, bones: Bones) -> float:
     """World z of the pouch's upper end."""
-    return upper_pole_z(knee, bones.pose.patella) + knee.pouch_height_mm
+    return min(upper_pole_z(knee, bones.pose.patella) + knee.pouch_height_mm, _HIGHEST_MM)
 
 
 def upper_pole_z(knee: Knee, patella: Frame) -> float:
@@ -61,7 +62,7 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
     fat = knee.prefemoral_fat_mm * smooth_step(above, 0, 14 * s)
     order = _order(d - fat - cover * (above < 3), sack, 0.0)
     # Later the sack also grows upwards.
-    order += 6 * smooth_step(rise, 0.6, 1.0)
+    order += 8 * smooth_step(rise, 0.4, 1.0)
 
     # Between opposed cartilages and around the menisci: a film that is always there.
     opposed = np.minimum(tibia - tibial, patella - patellar)
