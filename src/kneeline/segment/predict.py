@@ -57,8 +57,7 @@ def segment(image: Volume, laterality: Laterality | None = None, threads: int | 
         `not_sagittal`, `not_a_knee`, `laterality_unknown`, `laterality_conflict`.
     """
     slices = prepare(image)
-    probability = _predict(slices, threads)
-    raw = probability.argmax(1).astype(np.uint8)
+    probability, raw = _predict(slices, threads)
     classes = cleanup.clean(raw, slices.spacing_mm)
     _check_knee(classes, slices)
     fibula = cleanup.fibula_laterality(classes, slices.spacing_mm)
@@ -98,19 +97,34 @@ def _session(threads: int):
     return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
 
 
-def _predict(slices: Slices, threads: int | None) -> np.ndarray:
-    """Probability of each class, (n, classes, H, W) float16, at the network's pixel size."""
+def _predict(slices: Slices, threads: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of each class, (n, classes, H, W) float16, and the most probable one, (n, H, W) uint8, at the
+    network's pixel size."""
     threads = threads or int(os.environ.get(THREADS_VARIABLE) or 1)
     session = _session(threads)
     n, h, w = slices.array.shape
     out = np.zeros((n, len(Class), h, w), np.float16)
     out[:, Class.BACKGROUND] = 1
+    best = np.zeros((n, h, w), np.uint8)
     rows, columns = slices.box
     for first in range(0, n, _BATCH):
         last = min(first + _BATCH, n)
         answer = session.run(None, {"slices": slices.inputs(first, last)})[0]
-        out[first:last, :, rows, columns] = answer[:, :, : rows.stop - rows.start, : columns.stop - columns.start]
-    return out
+        answer = answer[:, :, : rows.stop - rows.start, : columns.stop - columns.start]
+        out[first:last, :, rows, columns] = answer
+        best[first:last, rows, columns] = _argmax(answer)
+    return out, best
+
+
+def _argmax(probability: np.ndarray) -> np.ndarray:
+    """argmax over axis 1, plane by plane: several times faster than numpy's over a short, strided axis."""
+    highest = probability[:, 0].copy()
+    best = np.zeros(highest.shape, np.uint8)
+    for cls in range(1, probability.shape[1]):
+        wins = probability[:, cls] > highest
+        np.copyto(highest, probability[:, cls], where=wins)
+        best[wins] = cls
+    return best
 
 
 def _check_knee(classes: np.ndarray, slices: Slices) -> None:

@@ -251,7 +251,7 @@ def _majority(classes: torch.Tensor) -> torch.Tensor:
 
 
 def _add_lesions(code, bank, at, shifted, rng):
-    """Signal inside menisci, red marrow, marrow lesions: where coarse noise is high. The class stays."""
+    """Signal inside menisci, red marrow, marrow lesions, fat in place of fluid: where noise is high."""
     coarse, blob = bank[2], bank[1]
     if rng.random() < 0.5:
         menisci = code == CODE[Class.MENISCUS, Fabric.MENISCUS]
@@ -272,6 +272,11 @@ def _add_lesions(code, bank, at, shifted, rng):
             marrow = code == CODE[bone, Fabric.MARROW]
             high = bank[0][shifted[marrow]] > rng.uniform(2.2, 3.2)
             code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.CORTEX]), code[marrow])
+    share = rng.random()
+    if share < 0.45:  # fat where fluid could be: the tissue has to decide, not the place
+        fluid = code == CODE[Class.JOINT_FLUID, Fabric.FLUID]
+        fat = coarse[at[fluid]] > (-9.0 if share < 0.25 else rng.uniform(-0.6, 0.6))
+        code[fluid] = torch.where(fat, code.new_tensor(CODE[Class.BACKGROUND, Fabric.FAT]), code[fluid])
     if rng.random() < 0.5:  # septa in fat
         for fabric in (Fabric.FAT, Fabric.FAT_PAD):
             fat = code == CODE[Class.BACKGROUND, fabric]
