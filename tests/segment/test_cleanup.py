@@ -102,7 +102,9 @@ def test_compartments_part_at_the_eminence(knee):
     assert cleanup.middle_slice(shifted, SPACING) == pytest.approx(cleanup.middle_slice(knee, SPACING) + 2)
 
 
-@pytest.mark.parametrize(("laterality", "low_side", "high_side"), [("R", "MEDIAL", "LATERAL"), ("L", "LATERAL", "MEDIAL")])
+@pytest.mark.parametrize(
+    ("laterality", "low_side", "high_side"), [("R", "MEDIAL", "LATERAL"), ("L", "LATERAL", "MEDIAL")]
+)
 def test_medial_is_left_in_a_right_knee(knee, laterality, low_side, high_side):
     named = cleanup.name_sides(knee, 14.5, laterality)
     for structure, cls in (("MENISCUS", Class.MENISCUS), ("TIBIAL_CARTILAGE", Class.TIBIAL_CARTILAGE)):

@@ -91,29 +91,29 @@ def test_without_a_fibula_a_given_side_stands_and_an_unknown_one_is_refused(scan
 def test_medial_is_medial(scan, found):
     world = {m: found.labels.geometry.to_world(np.argwhere(found.labels.array == MENISCI[m]).mean(0)) for m in MENISCI}
     assert world["medial"][0] < world["lateral"][0]  # in a right knee medial is -x
-    pairs = {Label.MEDIAL_TIBIAL_CARTILAGE: Label.MEDIAL_MENISCUS, Label.LATERAL_TIBIAL_CARTILAGE: Label.LATERAL_MENISCUS}
+    pairs = {
+        Label.MEDIAL_TIBIAL_CARTILAGE: Label.MEDIAL_MENISCUS,
+        Label.LATERAL_TIBIAL_CARTILAGE: Label.LATERAL_MENISCUS,
+    }
     for cartilage, meniscus in pairs.items():
         slices = [set(np.unique(np.nonzero(found.labels.array == v)[0])) for v in (cartilage, meniscus)]
         assert slices[0] & slices[1]
     assert all((found.labels.array == v).any() for v in CARTILAGES)
 
 
-@pytest.mark.parametrize("kind", ["constant", "empty", "nan"])
-def test_an_image_without_contrast_is_no_knee(kind):
-    array = {"constant": np.full((24, 128, 128), 7.0), "empty": np.zeros((24, 128, 128)), "nan": np.full((24, 128, 128), np.nan)}
+@pytest.mark.parametrize("value", [7.0, 0.0, np.nan], ids=["constant", "empty", "nan"])
+def test_an_image_without_contrast_is_no_knee(value):
+    array = np.full((24, 128, 128), value, np.float32)
     with pytest.raises(Refusal) as refusal:
-        segment(Volume(array[kind].astype(np.float32), np.diag([4.0, 1, 1, 1])), "R")
+        segment(Volume(array, np.diag([4.0, 1, 1, 1])), "R")
     assert refusal.value.code == "not_a_knee"
 
 
 def test_noise_is_never_trusted():
     noise = np.random.default_rng(0).gamma(2.0, 50.0, (24, 160, 160)).astype(np.float32)
-    try:
-        verdict = segment(Volume(noise, np.diag([4.0, 0.8, 0.8, 1])), "R").verdict
-    except Refusal as refusal:
-        assert refusal.code == "not_a_knee"
-    else:
-        assert verdict == "unusable"
+    with pytest.raises(Refusal) as refusal:
+        segment(Volume(noise, np.diag([4.0, 0.8, 0.8, 1])), "R")
+    assert refusal.value.code == "not_a_knee"
 
 
 @pytest.mark.parametrize(("codes", "plane"), [("AIR", "coronal"), ("SAR", "axial")])

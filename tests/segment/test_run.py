@@ -46,14 +46,18 @@ def test_the_fibula_joins_the_sources_that_spoke(tmp_path, monkeypatch, scan, fo
 
 
 def test_a_conflict_is_set_aside_with_its_reason_and_without_files(tmp_path, scan):
-    ingested(tmp_path / "ingest", mirror(scan.image), laterality="R", laterality_source="table", laterality_sources="table=R")
+    ingested(
+        tmp_path / "ingest", mirror(scan.image), laterality="R", laterality_source="table", laterality_sources="table=R"
+    )
     row = segment_scan(SCAN, tmp_path / "ingest", tmp_path / "out")
     assert (row["status"], row["stage"], row["reason_code"]) == ("quarantined", "segment", "laterality_conflict")
     assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{SCAN}_status.json"]
 
 
 def test_a_scan_set_aside_before_is_passed_on_untouched(tmp_path):
-    ingested(tmp_path / "ingest", None, status="quarantined", stage="ingest", reason_code="missing_slice", reason="a gap")
+    ingested(
+        tmp_path / "ingest", None, status="quarantined", stage="ingest", reason_code="missing_slice", reason="a gap"
+    )
     row = segment_scan(SCAN, tmp_path / "ingest", tmp_path / "out")
     assert row == tables.read_status(tmp_path / "ingest", SCAN)
     assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{SCAN}_status.json"]

@@ -49,7 +49,9 @@ def test_an_unsure_network_asks_for_review():
     assert "0.40" in reason
 
 
-@pytest.mark.parametrize(("volumes", "above"), [({}, True), ({Label.FEMUR: 3.0, Label.TIBIA: 2.0}, True), (GOOD_ML, False)])
+@pytest.mark.parametrize(
+    ("volumes", "above"), [({}, True), ({Label.FEMUR: 3.0, Label.TIBIA: 2.0}, True), (GOOD_ML, False)]
+)
 def test_no_knee_is_refused(volumes, above):
     with pytest.raises(Refusal) as refusal:
         verdict.check_is_knee(volumes, above)

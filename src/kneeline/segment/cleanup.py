@@ -56,7 +56,9 @@ def clean(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nda
     _keep(out, Class.MENISCUS, between, voxel)
     joint = np.isin(out, (Class.FEMUR, Class.PATELLA, Class.FEMORAL_CARTILAGE, Class.PATELLAR_CARTILAGE))
     near = _near(joint, spacing_mm, FLUID_TO_JOINT_MM) if joint.any() else None
-    _keep(out, Class.JOINT_FLUID, near, voxel, touching=_near(joint, spacing_mm, FLUID_TOUCH_MM) if joint.any() else None)
+    _keep(
+        out, Class.JOINT_FLUID, near, voxel, touching=_near(joint, spacing_mm, FLUID_TOUCH_MM) if joint.any() else None
+    )
     for bone in (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA):
         _fill(out, bone)
     return out
@@ -92,7 +94,9 @@ def _beside_shank(piece: np.ndarray, tibia: np.ndarray, spacing_mm) -> bool:
     return bool(below and behind)
 
 
-def _keep(out: np.ndarray, cls: Class, where: np.ndarray | None, voxel: float, touching: np.ndarray | None = None) -> None:
+def _keep(
+    out: np.ndarray, cls: Class, where: np.ndarray | None, voxel: float, touching: np.ndarray | None = None
+) -> None:
     """Keep the pieces of a class inside `where` that are large enough and touch `touching`; none when there is no
     such place."""
     mask = out == cls

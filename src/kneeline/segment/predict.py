@@ -21,7 +21,7 @@ from kneeline.labels import Label
 from kneeline.segment import cleanup, verdict
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import Slices, prepare
-from kneeline.volume import SAGITTAL, Laterality, Volume, reorient
+from kneeline.volume import Laterality, Volume, reorient
 
 NETWORK = Path(__file__).parent / "network.onnx"
 # Threads of the network; the answer does not depend on it.
@@ -141,8 +141,8 @@ def _resolve(laterality: Laterality | None, fibula: Laterality | None) -> Latera
     if laterality is None and fibula is None:
         raise Refusal(
             "laterality_unknown",
-            "expected the side of the knee from the table, the header or the fibula; none of them told it, and the fibula "
-            "is not clearly in view; give the side in the scans table",
+            "expected the side of the knee from the table, the header or the fibula; none of them told it, and the "
+            "fibula is not clearly in view; give the side in the scans table",
         )
     if laterality and fibula and laterality != fibula:
         words = {"L": "left", "R": "right"}

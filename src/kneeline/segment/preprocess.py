@@ -1,7 +1,8 @@
 """From any sagittal knee image to what the network reads, and back to the image's own grid.
 
-The network reads canonical sagittal slices ("RIP") of `PIXEL_MM` in plane, each with a neighbour on either side at about
-`NEIGHBOUR_MM`: the context is the same whether slices are 0.7 or 4 mm apart. Through the plane nothing is resampled.
+The network reads canonical sagittal slices ("RIP") of `PIXEL_MM` in plane, each with a neighbour on either side at
+about `NEIGHBOUR_MM`: the context is the same whether slices are 0.7 or 4 mm apart. Through the plane nothing is
+resampled.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ def prepare(image: Volume) -> Slices:
     if min(h * dz, w * dy) < 50 or n * dx < 20:
         raise Refusal(
             "not_a_knee",
-            f"expected at least 50 mm of knee in plane and 20 mm across, the image covers {h * dz:.0f} x {w * dy:.0f} x "
-            f"{n * dx:.0f} mm",
+            f"expected at least 50 mm of knee in plane and 20 mm across, the image covers "
+            f"{h * dz:.0f} x {w * dy:.0f} x {n * dx:.0f} mm",
         )
     rows, columns = max(1, round(h * dz / PIXEL_MM)), max(1, round(w * dy / PIXEL_MM))
     down_rows, down_columns = _resampler(h, dz, rows, PIXEL_MM), _resampler(w, dy, columns, PIXEL_MM)

@@ -57,7 +57,8 @@ def judge(volumes_ml: dict[Label, float], confidence: dict[Label, float]) -> tup
     missing = [b for b in (Label.FEMUR, Label.TIBIA) if volumes_ml.get(b, 0.0) < LEAST_BONE_ML]
     if missing:
         return "unusable", "; ".join(
-            f"{b.label_name} is missing or too small ({volumes_ml.get(b, 0.0):.0f} mL, at least {LEAST_BONE_ML:.0f} expected)"
+            f"{b.label_name} is missing or too small "
+            f"({volumes_ml.get(b, 0.0):.0f} mL, at least {LEAST_BONE_ML:.0f} expected)"
             for b in missing
         )
     if not any(m in volumes_ml for m in MENISCI.values()):

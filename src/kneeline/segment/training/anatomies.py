@@ -1,7 +1,7 @@
 """Anatomies to train on: knees as one volume of material codes each, on one common grid.
 
-The grid is canonical "RIP" (array[i] is a sagittal slice), `GRID_MM` isotropic, centred on the tibial plateau; every knee is
-stored as a right one (the world mirrors at random). A code is an index into `MATERIALS`: what the network must
+The grid is canonical "RIP" (array[i] is a sagittal slice), `GRID_MM` isotropic, centred on the tibial plateau; every
+knee is stored as a right one (the world mirrors at random). A code is an index into `MATERIALS`: what the network must
 answer (Class) and what the scanner sees (Fabric), together.
 
 Sources: label maps of real knees (read in place from a folder given by the user, see the model card for licences),
@@ -202,7 +202,6 @@ def _linear(array: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
 
 
 HARD = tuple(_CLASS_OF_STRUCTURE)
-# Which soft structures a limb's envelope is drawn around: all of them.
 
 
 def _distance_mm(mask: np.ndarray, near_mm: float | None = None) -> np.ndarray:
@@ -349,9 +348,13 @@ def _add_fluid(code, s, inner, d_femur, rise, beside, half_width, effusion, rng)
     pad_fat = rng.uniform(0.8, 3.5) * (1 - 0.6 * effusion)
     femur = np.argwhere(s == FEMUR)
     rows = np.arange(s.shape[1])
-    axis_y = np.bincount(femur[:, 1], femur[:, 2], len(rows)) / np.maximum(np.bincount(femur[:, 1], minlength=len(rows)), 1)
+    axis_y = np.bincount(femur[:, 1], femur[:, 2], len(rows)) / np.maximum(
+        np.bincount(femur[:, 1], minlength=len(rows)), 1
+    )
     in_front = np.arange(s.shape[2])[None, None, :] < np.where(axis_y > 0, axis_y, s.shape[2])[None, :, None]
-    in_recess = free & in_front & (gap < 38) & (rise > -22) & (d_femur > pad_fat) & (d_extensor > rng.uniform(0.3, 3) * shape)
+    in_recess = (
+        free & in_front & (gap < 38) & (rise > -22) & (d_femur > pad_fat) & (d_extensor > rng.uniform(0.3, 3) * shape)
+    )
     recess = in_recess & (from_sheet < depth / 2)
     lining = in_recess & (shape > 0.05) & ~recess & (from_sheet < depth / 2 + rng.uniform(0.4, 0.9))
 

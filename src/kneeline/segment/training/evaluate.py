@@ -1,16 +1,18 @@
 """Dice of the shipped network on simulated images of knees that it never saw.
 
-    python -m kneeline.segment.training.evaluate --anatomies FOLDER/test --parametric 4
+    python -m kneeline.segment.training.evaluate --anatomies FOLDER/test
 
-Knees: parametric ones with seeds from 9000 on, and label maps of two real knees that training left out (bones and
-cartilages are theirs; their menisci and soft tissue are warped in from another knee, fluid is simulated). Each is imaged
-in each contrast and slice thickness, undeformed, and goes through `kneeline.segment.predict.segment`, clean-up included.
-Images come from this package's own world: real images are harder.
+Two sets. Parametric knees (seeds from 9000 on), imaged by `kneeline.simulate`: an imaging chain that training did not
+use, each knee in every protocol of its own. And label maps of two real knees that training left out, imaged by the
+training's world without deformation: their bones and cartilages are true, menisci and soft tissue are warped in from
+another knee, fluid is simulated, and slice kinds take turns over contrasts. Every scan goes through
+`kneeline.segment.predict.segment`, clean-up included. Simulated images are easier than real ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,9 @@ from kneeline.labels import Label
 from kneeline.segment.classes import CLASS_OF, Class
 from kneeline.segment.predict import segment
 from kneeline.segment.training import prepare, world
-from kneeline.volume import SAGITTAL, Volume, reorient
+from kneeline.simulate.acquire import PROTOCOLS
+from kneeline.simulate.run import simulate_knee
+from kneeline.volume import Volume
 
 CONTRASTS = ("PD", "PDFS", "T2", "T2FS", "T1", "DESS")
 # Thickness and distance of slices, mm.
@@ -61,31 +65,42 @@ def dice(found: np.ndarray, truth: np.ndarray, cls: Class) -> float | None:
     return float(2 * (a & b).sum() / total) if b.sum() > 30 else None
 
 
-def evaluate(anatomies: list[world.Anatomy], contrasts=CONTRASTS, slices=tuple(SLICES)) -> list[dict]:
-    """One row a scan: knee, contrast, slices, verdict and the Dice of each class (None where it has no truth)."""
+def score(image: Volume, truth: np.ndarray, row: dict) -> dict:
+    """`row` with verdict, side by the fibula, and the Dice of each class (None where it has no truth)."""
+    try:
+        result = segment(image, "R")
+    except Refusal as refusal:
+        return row | {"verdict": refusal.code} | {cls.name.lower(): 0.0 for cls in Class if cls}
+    found = _CLASS[result.labels.array]
+    row |= {cls.name.lower(): dice(found, truth, cls) for cls in Class if cls}
+    row |= {"verdict": result.verdict, "side": result.fibula_laterality}
+    print(row, file=sys.stderr, flush=True)
+    return row
+
+
+def evaluate_parametric(seeds: range) -> list[dict]:
+    """Right knees, effusions from 2 to 30 mL."""
     rows = []
-    for number, anatomy in enumerate(anatomies):
-        for c, contrast in enumerate(contrasts):
-            for s, stack in enumerate(slices):
-                image, truth = image_of(anatomy, contrast, stack, 1000 * number + 10 * c + s)
-                row = {"knee": anatomy.name, "contrast": contrast, "slices": stack}
-                try:
-                    result = segment(image, "R")
-                except Refusal as refusal:
-                    rows.append(row | {"verdict": refusal.code} | {cls.name.lower(): 0.0 for cls in Class if cls})
-                    continue
-                found = _CLASS[reorient(result.labels, SAGITTAL).array]
-                row["verdict"] = result.verdict
-                row |= {cls.name.lower(): dice(found, truth, cls) for cls in Class if cls}
-                row["side"] = result.fibula_laterality
-                rows.append(row)
-                print(rows[-1], flush=True)
+    for seed in seeds:
+        for number, protocol in enumerate(PROTOCOLS):
+            fluid_ml = (2.0, 8.0, 30.0)[(seed + number) % 3]
+            scan = simulate_knee(seed, protocol, laterality="R", fluid_ml=fluid_ml, spacing_mm=0.8)
+            thick = f"{scan.acquisition.slice_thickness_mm:g} mm"
+            row = {"knee": f"parametric {seed}", "contrast": protocol, "slices": thick}
+            rows.append(score(scan.image, _CLASS[scan.labels.array], row))
     return rows
 
 
-def parametric(seeds: range, folder: Path) -> list[world.Anatomy]:
-    prepare.prepare_parametric(seeds, folder)
-    return [a for a in world.load_anatomies(folder) if a.name in {f"parametric-{s:04d}" for s in seeds}]
+def evaluate_maps(folder: Path, contrasts=CONTRASTS) -> list[dict]:
+    rows = []
+    for map_number, name in enumerate(("mskt_right", "mskt_left_iso")):
+        anatomies = [a for a in world.load_anatomies(folder) if a.name.startswith(name)]
+        for number, contrast in enumerate(contrasts):
+            anatomy = anatomies[number % len(anatomies)]
+            kind = tuple(SLICES)[(number + map_number) % len(SLICES)]
+            image, truth = image_of(anatomy, contrast, kind, 100 * map_number + number)
+            rows.append(score(image, truth, {"knee": name, "contrast": contrast, "slices": kind}))
+    return rows
 
 
 def table(rows: list[dict], by: str) -> str:
@@ -104,18 +119,22 @@ def table(rows: list[dict], by: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anatomies", type=Path, required=True, help="folder written by `prepare --maps test`")
-    parser.add_argument("--parametric", type=int, default=4, help="parametric knees, seeds 9000, 9001, ...")
-    parser.add_argument("--contrasts", nargs="+", default=list(CONTRASTS), choices=CONTRASTS)
+    parser.add_argument(
+        "--anatomies", type=Path, help="folder written by `prepare --maps test`; without it no label maps"
+    )
+    parser.add_argument("--parametric", type=int, default=3, help="parametric knees, seeds 9000, 9001, ...")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    first = prepare.TEST_SEED
-    made = parametric(range(first, first + args.parametric), args.anatomies)
-    maps = [a for a in world.load_anatomies(args.anatomies) if not a.name.startswith("parametric")]
-    for title, knees in (("Parametric knees", made), ("Label maps of real knees", maps)):
-        rows = evaluate(knees, args.contrasts)
-        print(f"\n{title}, {len(rows)} scans\n")
-        for by in ("contrast", "slices", "knee", "verdict"):
+    sets = {}
+    if args.parametric:
+        sets["Parametric knees"] = evaluate_parametric(range(prepare.TEST_SEED, prepare.TEST_SEED + args.parametric))
+    if args.anatomies:
+        sets["Label maps of real knees"] = evaluate_maps(args.anatomies)
+    for title, rows in sets.items():
+        print(f"{title}, {len(rows)} scans\n")
+        for row in rows:
+            row["all"] = "all"
+        for by in ("all", "contrast", "slices", "verdict"):
             print(table(rows, by) + "\n")
 
 

@@ -1,6 +1,6 @@
 """Write the trained network as ONNX, checked against torch.
 
-    python -m kneeline.segment.training.export RUN/last.pt src/kneeline/segment/network.onnx
+python -m kneeline.segment.training.export RUN/last.pt src/kneeline/segment/network.onnx
 """
 
 from __future__ import annotations

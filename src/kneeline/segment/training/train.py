@@ -142,7 +142,7 @@ def train(folder: Path, out: Path, end: float, workers: int, threads: int, peak:
     images, truth = _pool_arrays(block)
     rng = np.random.default_rng(seed + step)
     weight = torch.tensor([CLASS_WEIGHT[c] for c in Class])
-    log = open(out / "log.tsv", "a", buffering=1)
+    log = (out / "log.tsv").open("a", buffering=1)
     saved = time.time()
     recent: list[float] = []
     try:

@@ -96,5 +96,4 @@ def complete(own: np.ndarray, donor: np.ndarray, displacement: np.ndarray) -> np
     warped = apply_warp(donor, displacement)
     hard = [s for s in a.HARD if (own == s).any()]
     warped[np.isin(warped, hard)] = 0
-    # Menisci come as a pair: a donor's may not stand inside a bone of `own`, which wins anyway.
     return np.where(own > 0, own, warped)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from kneeline.segment.classes import Class
 from kneeline.segment.training.anatomies import CLASS_BY_CODE, CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
-from kneeline.simulate.tissues import RELAXATION, Tissue
+from kneeline.simulate.tissues import RELAXATION
 
 PIXEL_MM = 0.65
 SIDE = 192  # pixels of a training image
@@ -201,9 +201,7 @@ def simulate_stack(
     if centre_mm is None:
         span = (n - 2) * acquisition.spacing_mm / 2
         low, high = anatomy.low_mm[0] - 8 + span, anatomy.high_mm[0] + 8 - span
-        centre_mm = np.array(
-            [rng.uniform(min(low, high), max(low, high)), rng.uniform(-42, 26), rng.uniform(-26, 26)]
-        )
+        centre_mm = np.array([rng.uniform(min(low, high), max(low, high)), rng.uniform(-42, 26), rng.uniform(-26, 26)])
     mirrored = rng.random() < 0.5 if mirrored is None else mirrored
     at = (np.arange(n) - (n - 1) / 2) * acquisition.spacing_mm
     within = (np.arange(subs) - (subs - 1) / 2) * acquisition.thickness_mm / subs
@@ -256,9 +254,7 @@ def _add_lesions(code, bank, at, shifted, rng):
     if rng.random() < 0.5:
         menisci = code == CODE[Class.MENISCUS, Fabric.MENISCUS]
         high = blob[at[menisci]] > rng.uniform(0.4, 1.6)
-        code[menisci] = torch.where(
-            high, code.new_tensor(CODE[Class.MENISCUS, Fabric.MENISCAL_SIGNAL]), code[menisci]
-        )
+        code[menisci] = torch.where(high, code.new_tensor(CODE[Class.MENISCUS, Fabric.MENISCAL_SIGNAL]), code[menisci])
     for bone in (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA):
         marrow = code == CODE[bone, Fabric.MARROW]
         if rng.random() < 0.45:
@@ -294,8 +290,9 @@ def _add_lesions(code, bank, at, shifted, rng):
 _TEXTURE = np.full(len(Fabric), 0.06)
 for _fabric, _value in (
     (Fabric.AIR, 0.0), (Fabric.FLUID, 0.04), (Fabric.MARROW, 0.07), (Fabric.MUSCLE, 0.08), (Fabric.MUSCLE_B, 0.08),
-    (Fabric.LIGAMENT, 0.25), (Fabric.CRUCIATE, 0.3), (Fabric.MENISCUS, 0.2), (Fabric.SYNOVIUM, 0.25), (Fabric.VESSEL, 0.25),
-    (Fabric.FAT_PAD, 0.1), (Fabric.CARTILAGE, 0.1), (Fabric.CORTEX, 0.3), (Fabric.MENISCAL_SIGNAL, 0.3),
+    (Fabric.LIGAMENT, 0.25), (Fabric.CRUCIATE, 0.3), (Fabric.MENISCUS, 0.2), (Fabric.SYNOVIUM, 0.25),
+    (Fabric.VESSEL, 0.25), (Fabric.FAT_PAD, 0.1), (Fabric.CARTILAGE, 0.1), (Fabric.CORTEX, 0.3),
+    (Fabric.MENISCAL_SIGNAL, 0.3),
 ):  # fmt: skip
     _TEXTURE[_fabric] = _value
 
