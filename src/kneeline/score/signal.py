@@ -35,7 +35,7 @@ CORE_SHARE = 0.8
 RIM_SHARE = 0.5
 # Least volume of a component's core, and least part of its deep voxels: a few sure voxels do not vouch for a smear.
 CORE_MM3 = 2.0
-CORE_PART = 0.3
+CORE_PART = 0.1
 # Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
 BORDER_BLUR_PIXELS = 0.45
 # An articular face lies opposite a joint surface no farther than this, at no more than this angle from its normal.
