@@ -92,10 +92,7 @@ def validate(results: Results) -> Validation | None:
     knee = agree_on_grades("signal grade of the knee", [[(k["true_knee"], k["found_knee"])] for k in compared])
     fluid = agree_on_grades(
         "effusion grade by the volume rule",
-        [
-            [(grading.grade_effusion_volume(k["true_ml"]), grading.grade_effusion_volume(k["found_ml"]))]
-            for k in compared
-        ],
+        [[(grading.grade_effusion_volume(k["true_ml"]), k["found_effusion_grade"])] for k in compared],
     )
     volumes = (
         agree_on_volumes("joint fluid", "mL", [(k["true_ml"], k["found_ml"]) for k in compared]),
@@ -131,6 +128,8 @@ def compare(truth: Row, status: Row | None, results: Results) -> Row:
         "found_knee": max(known) if known and (len(known) == len(REGIONS) or max(known) == 3) else None,
         "true_ml": truth["fluid_ml"],
         "found_ml": effusion[0]["fluid_ml"] if effusion else None,
+        # As stored: missing when the pouch is cut off, however much fluid was seen.
+        "found_effusion_grade": effusion[0]["effusion_grade_volume"] if effusion else None,
     }
     row["n_right"] = sum(row["true"][r] is not None and row["true"][r] == found[r] for r in REGIONS)
     for m in grading.MENISCI:
