@@ -40,8 +40,13 @@ def run(
         "--keep-going", "--rerun-incomplete", "--quiet", "rules", "reason", "host",
         *(["--dry-run"] if dry_run else []), *more,
     ]  # fmt: skip
-    # Each job computes on the one core that Snakemake counts for it.
-    environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
+    environment = {
+        **os.environ,
+        # The rules call `kneeline`: this one, whether or not its environment is activated.
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+        # Each job computes on the one core that Snakemake counts for it.
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    }
     with _only_run_in(directory):
         code = subprocess.run(command, env=environment, check=False).returncode
     if dry_run:
