@@ -318,7 +318,7 @@ INGEST_SCANS = Table(
         _STATUS,
         Column("stage", "text", "the stage that set it aside", allowed=("ingest", "segment", "score")),
         Column("reason_code", "text", "the rule that refused"),
-        Column("reason", "text", "why, in plain words"),
+        Column("reason", "text", "why it was set aside or should be looked at, in plain words"),
         Column("laterality_source", "text", "what decided the side", allowed=("table", "tag", "text", "fibula")),
         Column("laterality_sources", "text", "every source that spoke and what it said, e.g. table=L,tag=L"),
         Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),

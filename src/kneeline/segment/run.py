@@ -40,7 +40,8 @@ def segment_scan(scan_id: str, ingest_dir: Path, out: Path) -> Row:
                 "look at the image, or report it",
             )
         else:
-            status |= _side(status, segmentation) | {"verdict": segmentation.verdict}
+            status |= _side(status, segmentation)
+            status |= {"verdict": segmentation.verdict, "reason": segmentation.reason}
             write_volume(out / f"{scan_id}_dseg.nii.gz", segmentation.labels)
             keys = {name: status[name] for name in ("scan_id", *tables.KNEE_KEYS)}
             rows = [keys | row for row in structure_rows(segmentation)]
@@ -66,13 +67,13 @@ def _side(status: Row, segmentation: Segmentation) -> Row:
 
 
 def structure_rows(segmentation: Segmentation) -> list[Row]:
-    """One row a structure; a structure that was not found has volume 0 and no confidence."""
+    """One row a structure; one that was not found has neither volume nor confidence."""
     labels = segmentation.labels
     counts = np.bincount(labels.array.ravel(), minlength=len(Label))
     return [
         {
             "structure": label.label_name,
-            "volume_mm3": float(counts[label] * labels.voxel_mm3),
+            "volume_mm3": float(counts[label] * labels.voxel_mm3) if counts[label] else None,
             "confidence": segmentation.confidence.get(label),
         }
         for label in Label
