@@ -219,7 +219,7 @@ def structures_view(found: Results) -> View:
         "Volume and confidence of each structure over the knees",
         [
             ("structure", lambda g: g[0].replace("_", " ")),
-            ("knees", lambda g: len(g[1])),
+            ("knees", lambda g: sum(row["volume_mm3"] is not None for row in g[1])),
             ("median volume (mL)", lambda g: fixed(ml(of(g[1], "volume_mm3", median)), ".2f")),
             ("lowest (mL)", lambda g: fixed(ml(of(g[1], "volume_mm3", min)), ".2f")),
             ("highest (mL)", lambda g: fixed(ml(of(g[1], "volume_mm3", max)), ".2f")),
