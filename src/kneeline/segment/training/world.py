@@ -269,14 +269,14 @@ def _add_lesions(code, bank, at, shifted, rng):
             high = bank[0][shifted[marrow]] > rng.uniform(2.2, 3.2)
             code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.CORTEX]), code[marrow])
     share = rng.random()
-    if share < 0.45:  # fat where fluid could be: the tissue has to decide, not the place
+    if share < 0.38:  # fat where fluid could be: the tissue has to decide, not the place
         fluid = code == CODE[Class.JOINT_FLUID, Fabric.FLUID]
-        fat = coarse[at[fluid]] > (-9.0 if share < 0.25 else rng.uniform(-0.6, 0.6))
+        fat = coarse[at[fluid]] > (-9.0 if share < 0.26 else rng.uniform(-0.6, 0.6))
         code[fluid] = torch.where(fat, code.new_tensor(CODE[Class.BACKGROUND, Fabric.FAT]), code[fluid])
-    if rng.random() < 0.5:  # septa in fat
+    if rng.random() < 0.7:  # septa in fat
         for fabric in (Fabric.FAT, Fabric.FAT_PAD):
             fat = code == CODE[Class.BACKGROUND, fabric]
-            thin = bank[1][shifted[fat]].abs() < rng.uniform(0.0, 0.12)
+            thin = bank[1][shifted[fat]].abs() < rng.uniform(0.0, 0.18)
             code[fat] = torch.where(thin, code.new_tensor(CODE[Class.BACKGROUND, Fabric.LIGAMENT]), code[fat])
     if rng.random() < 0.3:  # fat between muscle fibres
         for fabric in (Fabric.MUSCLE, Fabric.MUSCLE_B):
@@ -291,7 +291,7 @@ _TEXTURE = np.full(len(Fabric), 0.06)
 for _fabric, _value in (
     (Fabric.AIR, 0.0), (Fabric.FLUID, 0.04), (Fabric.MARROW, 0.07), (Fabric.MUSCLE, 0.08), (Fabric.MUSCLE_B, 0.08),
     (Fabric.LIGAMENT, 0.25), (Fabric.CRUCIATE, 0.3), (Fabric.MENISCUS, 0.2), (Fabric.SYNOVIUM, 0.25),
-    (Fabric.VESSEL, 0.25), (Fabric.FAT_PAD, 0.1), (Fabric.CARTILAGE, 0.1), (Fabric.CORTEX, 0.3),
+    (Fabric.VESSEL, 0.25), (Fabric.FAT, 0.1), (Fabric.FAT_PAD, 0.12), (Fabric.CARTILAGE, 0.1), (Fabric.CORTEX, 0.3),
     (Fabric.MENISCAL_SIGNAL, 0.3),
 ):  # fmt: skip
     _TEXTURE[_fabric] = _value
