@@ -137,6 +137,7 @@ def write(knee: ScoredKnee, folder: Path) -> None:
         knee.laterality,
         knee.meniscus,
         knee.effusion,
+        knee.verdict,
     )
 
 
