@@ -8,6 +8,8 @@ here.
 from __future__ import annotations
 
 import csv
+import glob
+import hashlib
 import io
 import json
 import math
@@ -22,7 +24,7 @@ from kneeline import grading
 from kneeline.errors import UsageError
 
 MISSING = "n/a"
-_MISSING_WORDS = {"", "n/a", "na", "nan", "null", "none"}
+_MISSING_WORDS = {"n/a", "na", "nan", "null", "none"}
 
 Row = dict[str, Any]
 
@@ -50,7 +52,8 @@ class Column:
             With a sentence that says what was expected.
         """
         text = text.strip()
-        if text.lower() in _MISSING_WORDS and text not in self.allowed:
+        # In a text column `none` may be an answer ("no injury"); only a number cannot be a word.
+        if text in ("", MISSING) or self.kind != "text" and text.lower() in _MISSING_WORDS:
             if self.needed:
                 raise ValueError("may not be empty")
             return None
@@ -471,6 +474,7 @@ KNEES = Table(
         ),
         *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags")),
         Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),
+        Column("analysed", "bool", "runner in the participants sheet, segmentation not unusable", needed=True),
         *(c for c in PARTICIPANTS.columns if c.name != "participant_id"),
     ),
     key=KNEE_KEYS,
@@ -716,13 +720,38 @@ def status_path(folder: str | os.PathLike, scan: str) -> Path:
 
 
 def write_status(folder: str | os.PathLike, row: Row) -> None:
-    """Write what became of a scan at a stage: a row of INGEST_SCANS as JSON. Its presence means the stage is done."""
-    unknown = set(row) - set(INGEST_SCANS.header)
+    """Write what became of a scan at a stage: a row of INGEST_SCANS as JSON. Its presence means the stage is done.
+
+    It also holds a digest of the files that the stages up to here wrote of the scan (`row["digest"]` is that of the
+    stage before, as `read_status` gives it). Snakemake compares contents of small files: so a status differs whenever
+    something behind it does, and what follows from it runs again, also after a kill.
+    """
+    unknown = set(row) - {*INGEST_SCANS.header, "digest"}
     if unknown:
         raise ValueError(f"a status has no {', '.join(sorted(unknown))}")
-    full = {name: row.get(name) for name in INGEST_SCANS.header}
-    write_text(status_path(folder, row["scan_id"]), json.dumps(full, indent=1) + "\n")
+    path = status_path(folder, row["scan_id"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = sorted(p for p in path.parent.glob(glob.escape(row["scan_id"]) + "_*") if p != path)
+    digest = row.get("digest")
+    if written:
+        together = hashlib.sha256((digest or "").encode())
+        for file in written:
+            together.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+        digest = together.hexdigest()
+    full = {**{name: row.get(name) for name in INGEST_SCANS.header}, "digest": digest}
+    write_text(path, json.dumps(full, indent=1) + "\n")
 
 
 def read_status(folder: str | os.PathLike, scan: str) -> Row:
-    return json.loads(status_path(folder, scan).read_text(encoding="utf-8"))
+    """A scan's status at a stage, with its digest.
+
+    Raises
+    ------
+    UsageError
+        If the stage has not been run.
+    """
+    path = status_path(folder, scan)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; run the stage before this one first, or `kneeline run`") from None
