@@ -12,12 +12,13 @@ from kneeline.volume import Volume, mirror, reorient
 
 # Measured on this knee when the network was exported, less a margin of about 0.05; see docs/model-card.md.
 FLOORS = {
-    Label.FEMUR: 0.90,
-    Label.TIBIA: 0.88,
-    Label.PATELLA: 0.80,
-    Label.FEMORAL_CARTILAGE: 0.60,
-    Label.MEDIAL_MENISCUS: 0.60,
-    Label.LATERAL_MENISCUS: 0.55,
+    Label.FEMUR: 0.93,
+    Label.TIBIA: 0.93,
+    Label.PATELLA: 0.90,
+    Label.FEMORAL_CARTILAGE: 0.80,
+    Label.MEDIAL_MENISCUS: 0.68,
+    Label.LATERAL_MENISCUS: 0.68,
+    Label.JOINT_FLUID: 0.65,
 }
 
 

@@ -50,7 +50,8 @@ def test_an_unsure_network_asks_for_review():
 
 
 @pytest.mark.parametrize(
-    ("volumes", "above"), [({}, True), ({Label.FEMUR: 3.0, Label.TIBIA: 2.0}, True), (GOOD_ML, False)]
+    ("volumes", "above"),
+    [({}, True), ({Label.FEMUR: 3.0, Label.TIBIA: 2.0}, True), ({Label.FEMUR: 150.0}, True), (GOOD_ML, False)],
 )
 def test_no_knee_is_refused(volumes, above):
     with pytest.raises(Refusal) as refusal:

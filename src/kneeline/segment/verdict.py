@@ -13,8 +13,10 @@ from kneeline.labels import MENISCI, Label
 
 Verdict = Literal["ok", "review", "unusable"]
 
-# Below this much femur and tibia together there is no knee in the image (mL).
+# Below this much femur and tibia together, or this much of either, there is no knee in the image (mL): in noise the
+# network has been seen to find a "femur", never both.
 NO_KNEE_ML = 8.0
+NO_BONE_ML = 1.0
 # A bone smaller than this cannot carry regions and distances (mL).
 LEAST_BONE_ML = 15.0
 # A meniscus of an adult: 1 to 4 mL in most; outside these bounds a person should look (mL).
@@ -35,8 +37,8 @@ def check_is_knee(volumes_ml: dict[Label, float], femur_above: bool) -> None:
     Refusal
         `not_a_knee`.
     """
-    bones = volumes_ml.get(Label.FEMUR, 0.0) + volumes_ml.get(Label.TIBIA, 0.0)
-    if bones < NO_KNEE_ML or not femur_above:
+    femur, tibia = (volumes_ml.get(bone, 0.0) for bone in (Label.FEMUR, Label.TIBIA))
+    if femur + tibia < NO_KNEE_ML or min(femur, tibia) < NO_BONE_ML or not femur_above:
         raise Refusal(
             "not_a_knee",
             "expected a knee with femur above tibia, none was found in this image; check that the series shows a knee "
