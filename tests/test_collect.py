@@ -2,6 +2,7 @@ import pytest
 
 from kneeline import tables
 from kneeline.collect import collect
+from kneeline.errors import UsageError
 from kneeline.tables import Scan
 
 
@@ -47,7 +48,7 @@ def test_two_scans_of_one_knee_count_once_and_the_other_says_why(tmp_path):
 
 def test_a_scan_that_was_never_finished_is_an_error_not_a_gap(tmp_path):
     finished(tmp_path, "a", "L", 1.0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UsageError, match="run the stage before"):
         collect([scan("a"), scan("b")], tmp_path)
 
 

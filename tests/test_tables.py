@@ -134,6 +134,42 @@ def test_status_round_trip_and_only_known_fields(tmp_path):
         tables.write_status(tmp_path, {**row, "name": "x"})
 
 
+def status_of(folder, **row):
+    tables.write_status(folder, {"scan_id": "sub-1_ses-01_knee-L", "status": "ok", **row})
+    return tables.read_status(folder, "sub-1_ses-01_knee-L")
+
+
+def test_a_status_differs_whenever_a_file_behind_it_does(tmp_path):
+    image = tmp_path / "ingest" / "sub-1_ses-01_knee-L_image.nii.gz"
+    image.parent.mkdir()
+    image.write_bytes(b"one")
+    first = status_of(tmp_path / "ingest")
+    assert first == status_of(tmp_path / "ingest")
+    (tmp_path / "ingest/sub-1_ses-01_knee-R_image.nii.gz").write_bytes(b"another knee")
+    assert first == status_of(tmp_path / "ingest")
+    image.write_bytes(b"two")
+    second = status_of(tmp_path / "ingest")
+    assert second["digest"] != first["digest"]
+
+    # The stage after writes the same file from both, and its status differs all the same.
+    labels = tmp_path / "segment" / "sub-1_ses-01_knee-L_dseg.nii.gz"
+    labels.parent.mkdir()
+    labels.write_bytes(b"labels")
+    assert status_of(tmp_path / "segment", **first) != status_of(tmp_path / "segment", **second)
+
+
+def test_a_scan_set_aside_is_passed_through_unchanged(tmp_path):
+    row = status_of(tmp_path / "ingest", status="quarantined", digest="x")
+    tables.write_status(tmp_path / "segment", row)
+    assert tables.read_status(tmp_path / "segment", row["scan_id"]) == row
+
+
+def test_none_is_an_answer_in_a_text_column_and_missing_in_a_number():
+    assert tables.PARTICIPANTS["injury_history"].parse("none") == "none"
+    assert tables.PARTICIPANTS["age_years"].parse("none") is None
+    assert tables.PARTICIPANTS["injury_history"].parse("n/a") is None
+
+
 @pytest.mark.parametrize("table", tables.TABLES, ids=lambda t: t.name)
 def test_every_table_is_a_codebook(table):
     assert len(set(table.header)) == len(table.header)

@@ -16,7 +16,8 @@ def collect(scans: list[Scan], results: Path) -> list[Row]:
     A knee that two scans turn out to show keeps the first in the order of the scans table; the others are set aside.
     """
     results = Path(results)
-    statuses = _set_duplicates_aside([tables.read_status(results / "score", scan.scan_id) for scan in scans])
+    found = [tables.read_status(results / "score", scan.scan_id) for scan in scans]
+    statuses = _set_duplicates_aside([{name: row[name] for name in tables.INGEST_SCANS.header} for row in found])
     good = [row["scan_id"] for row in statuses if row["status"] == "ok"]
     every = [scan.scan_id for scan in scans]
 
