@@ -126,3 +126,59 @@ def test_the_lock_of_a_killed_kneeline_run_is_removed(study):
     with launch._only_run_in(study):
         assert not lock.exists()
     assert (study / ".snakemake/kneeline.lock").read_text() == "done"
+
+
+def test_snakemake_keeps_the_folder_when_only_kneeline_is_killed(study):
+    with launch._only_run_in(study) as lock:
+        orphan = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
+    with pytest.raises(UsageError, match="another kneeline run"), launch._only_run_in(study):
+        pass
+    orphan.kill()
+    orphan.wait()
+    with launch._only_run_in(study):
+        pass
+
+
+def test_an_interrupted_run_does_not_claim_later_locks(study):
+    with pytest.raises(KeyboardInterrupt), launch._only_run_in(study):
+        raise KeyboardInterrupt
+    snakemake_lock(study)
+    with pytest.raises(UsageError, match="snakemake --unlock"), launch._only_run_in(study):
+        pass
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_contradicting_strike_stops_before_the_first_job(study, capsys, command):
+    row = {"participant_id": "sub-1", "strike_style": "forefoot", "strike_index_pct": 10}
+    tables.write_table("config/participants.tsv", [row], tables.PARTICIPANTS)
+    assert cli.main([command]) == 2
+    assert "sub-1: strike_style is forefoot, but strike_index gives rearfoot" in capsys.readouterr().err
+
+
+def test_cores_must_be_a_number(study, capsys):
+    assert cli.main(["run", "--cores", "many"]) == 2
+    assert "--cores takes a number or 'all'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["segment-scans", "score-scans", "collect"])
+def test_a_step_out_of_order_says_which_comes_first(study, capsys, command):
+    assert cli.main([command]) == 2
+    assert "run the stage before this one first" in capsys.readouterr().err
+
+
+def test_simulated_sheets_do_not_overwrite_others(study, capsys):
+    before = (study / "config/participants.tsv").read_bytes()
+    assert cli.main(["simulate", "cohort", "--runners", "2", "--seed", "1", "--out", str(study)]) == 2
+    assert "already holds another participants.tsv and scans.tsv and config.yaml" in capsys.readouterr().err
+    assert (study / "config/participants.tsv").read_bytes() == before
+
+
+def test_check_reads_images_as_ingest_would(study, capsys):
+    from tests.ingest.faults import good
+
+    good(study / "knee", laterality="R")
+    tables.write_table(
+        "config/scans.tsv", [{"participant_id": "sub-2", "laterality": "L", "path": "knee"}], tables.SCANS
+    )
+    assert cli.main(["check", "--images", "--strict"]) == 1
+    assert "sub-2_ses-01_knee-L: laterality_conflict" in capsys.readouterr().out

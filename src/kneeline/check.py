@@ -7,6 +7,7 @@ from pathlib import Path
 from kneeline import tables
 from kneeline.config import read_config
 from kneeline.errors import Refusal
+from kneeline.launch import check_sheets
 
 
 def check(config: Path, images: bool = False) -> list[str]:
@@ -18,10 +19,8 @@ def check(config: Path, images: bool = False) -> list[str]:
         If the config or a sheet cannot be used at all.
     """
     settings = read_config(config)
+    scans = check_sheets(settings, Path("."))
     participants = {row["participant_id"] for row in tables.read_table(settings["participants"], tables.PARTICIPANTS)}
-    scans = tables.read_scans(settings["scans"])
-    if settings["readings"]:
-        tables.read_table(settings["readings"], tables.READINGS)
     faults = [
         f"{person}: in the scans table but not in the participants table; scored, but not in the cohort analysis"
         for person in sorted({scan.participant_id for scan in scans} - participants)
@@ -47,17 +46,15 @@ def check(config: Path, images: bool = False) -> list[str]:
 
 
 def _image_faults(scan: tables.Scan) -> list[str]:
+    """Read the scan as ingest would, and say what ingest would."""
     from kneeline.ingest.run import load_knee
 
-    faults = []
-    for path in scan.paths:
-        try:
-            knee = load_knee(Path(path))
-        except Refusal as refusal:
-            faults.append(f"{scan.scan_id}: {path}: {refusal.code}: {refusal.reason}")
-        else:
-            slices, pixel = min(knee.image.shape), min(knee.image.spacing_mm)
-            print(
-                f"  {scan.scan_id}: {slices} slices, {pixel:.2f} mm pixels, side {knee.laterality or 'not in header'}"
-            )
-    return faults
+    try:
+        knee = load_knee(scan.paths, scan.laterality)
+    except Refusal as refusal:
+        return [f"{scan.scan_id}: {refusal.code}: {refusal.reason}"]
+    except Exception as error:
+        return [f"{scan.scan_id}: unexpected_error: reading it failed in a way nobody foresaw ({type(error).__name__})"]
+    slices, pixel = min(knee.image.shape), min(knee.image.spacing_mm)
+    print(f"  {scan.scan_id}: {slices} slices, {pixel:.2f} mm pixels, side {knee.laterality or 'not in header'}")
+    return []

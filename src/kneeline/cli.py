@@ -70,14 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("series", type=Path, metavar="SERIES")
     sub.add_argument("--laterality", choices=("L", "R"), help="side of the knee, if you know it")
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("-o", "--out", type=Path, help="also write image, labels, tables and picture to this folder")
+    sub.add_argument(
+        "-o", "--out", type=Path, help="also write image, labels, scores (JSON) and picture to this folder"
+    )
 
     sub = command("segment", _segment, "segment one image")
     sub.add_argument("image", type=Path, metavar="IMAGE", help="NIfTI file or DICOM folder, sagittal")
     sub.add_argument("-o", "--out", type=Path, required=True, metavar="DSEG", help="label volume to write (.nii.gz)")
     sub.add_argument("--laterality", choices=("L", "R"), help="side of the knee, if you know it")
 
-    sub = command("simulate", _no_subcommand, "make simulated knees, whose truth is known")
+    sub = command("simulate", _simulate_cohort, "make simulated knees, whose truth is known")
     kinds = sub.add_subparsers(metavar="KIND", required=True)
     cohort = kinds.add_parser("cohort", help="write participants.tsv, scans.tsv and config.yaml of a simulated cohort")
     cohort.add_argument("--out", type=Path, required=True, help="folder for config/")
@@ -118,7 +120,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_config(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--config", type=Path, default=Path("config/config.yaml"), help="default: config/config.yaml")
+    sub.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config/config.yaml"),
+        help="default: config/config.yaml; paths in it are relative to where the run starts",
+    )
 
 
 def _add_strict(sub: argparse.ArgumentParser) -> None:
@@ -129,10 +136,6 @@ def _add_scans(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--scans", type=Path, default=Path("config/scans.tsv"), help="scans table")
     sub.add_argument("--scan", help="only this scan id (default: all)")
     _add_strict(sub)
-
-
-def _no_subcommand(arguments) -> int:
-    raise UsageError("say what to simulate: `kneeline simulate cohort` or `kneeline simulate scan`")
 
 
 # --- the whole workflow -----------------------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
-"""The declared version of each step.
+"""The declared version of each step, and the digest of the network.
 
 Snakemake does not see the code of an installed package. Each rule carries its step's version as a parameter, so that a
 raised version reruns exactly that step and what follows from it. Raise it when a step's output may change.
 """
+
+import hashlib
+from pathlib import Path
 
 VERSIONS = {
     "simulate": "1",
@@ -13,3 +16,8 @@ VERSIONS = {
     "cohort": "1",
     "report": "1",
 }
+
+
+def network_digest() -> str:
+    """Of the shipped network: with another one every scan is segmented again."""
+    return hashlib.sha256((Path(__file__).parent / "segment" / "network.onnx").read_bytes()).hexdigest()[:16]

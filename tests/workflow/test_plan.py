@@ -56,7 +56,7 @@ def test_the_committed_sheets_are_the_simulated_cohort(tmp_path):
 
 def real_scans(folder, *rows, config=""):
     """A config for scans that are not simulated."""
-    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config").mkdir(parents=True, exist_ok=True)
     scans = [dict(zip(tables.SCANS.header, row, strict=True)) for row in rows]
     people = [{"participant_id": p} for p in sorted({row["participant_id"] for row in scans})]
     tables.write_table(folder / "config/scans.tsv", scans, tables.SCANS)
@@ -94,3 +94,16 @@ def test_a_misspelt_key_stops_before_the_first_job(tmp_path):
 
 def test_lint_is_content():
     assert snakemake("--lint").returncode == 0
+
+
+def test_another_config_replaces_that_of_the_folder(tmp_path):
+    """Nothing of config/config.yaml, such as its simulated cohort, leaks into a run with another config."""
+    write_cohort(tmp_path, runners=2, seed=1)
+    real_scans(tmp_path / "other", ("sub-1", "ses-01", "L", "a"))
+    (tmp_path / "other.yaml").write_text("participants: other/config/participants.tsv\nscans: other/config/scans.tsv\n")
+    out = subprocess.run(
+        [sys.executable, "-m", "kneeline", "run", "--directory", tmp_path, "--config", "other.yaml", "--dry-run"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "simulate" not in planned(out)
+    assert planned(out)["ingest"] == 1

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from kneeline.simulate.cohort import draw_cohort
-from kneeline.simulate.run import simulate_scan
 from tests.ingest.faults import plant_faults
-from tests.workflow.test_plan import real_scans
+from tests.workflow.test_plan import planned, real_scans
 
 from kneeline import tables
+from kneeline.simulate.cohort import draw_cohort
+from kneeline.simulate.run import simulate_scan
 
 RUNNERS, SEED = 3, 11
 
@@ -91,8 +91,8 @@ def test_a_changed_row_reruns_its_scan_only(undisturbed, tmp_path):
     rows[0]["path"] = str(shutil.copytree(rows[0]["path"], tmp_path / "moved"))
     tables.write_table(sheet, rows, tables.SCANS)
     out = run(folder, 1, "--dry-run")
-    planned = [line for line in (out.stdout + out.stderr).splitlines() if line.startswith(("ingest ", "segment "))]
-    assert [line.split() for line in planned] == [["ingest", "1"], ["segment", "1"]]
+    jobs = planned(out)
+    assert (jobs["ingest"], jobs["segment"], jobs["score"]) == (1, 1, 1)
 
 
 def test_killed_and_started_again_on_one_core_gives_the_same_bytes(inputs, undisturbed, tmp_path):

@@ -3,7 +3,7 @@ import json
 
 from kneeline import tables
 from kneeline.config import check_config
-from kneeline.steps import VERSIONS
+from kneeline.steps import VERSIONS, network_digest
 
 settings = check_config(config, source="config")
 SCANS = {scan.scan_id: scan for scan in tables.read_scans(settings["scans"])}

@@ -10,6 +10,7 @@ rule segment:
     params:
         scans=settings["scans"],
         version=VERSIONS["segment"],
+        network=network_digest(),
     resources:
         mem_mb=2000,
     shell:
