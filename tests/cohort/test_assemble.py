@@ -60,6 +60,18 @@ def test_nobody_is_lost_without_a_word(fabricate, tmp_path):
     stranger = next(row for row in cohort.knees if row["participant_id"] == "sub-009")
     assert stranger["signal_grade"] == 1
     assert stranger["strike_style"] is None
+    assert {row["participant_id"]: row["analysed"] for row in cohort.knees} == {
+        "sub-001": True, "sub-002": False, "sub-009": False,
+    }  # fmt: skip
+
+
+def test_a_sheet_of_ids_only_is_analysed(fabricate, tmp_path):
+    """Grades of runners about whom nothing else is known are still counted."""
+    cohort = read_cohort(
+        **fabricate.write_results(tmp_path, [{"participant_id": "sub-001"}], [fabricate.knee(1, "L", 1, 0)])
+    )
+    assert cohort.knees[0]["weekly_distance_km"] is None
+    assert to_analyse(cohort) == cohort.knees
 
 
 def test_scores_and_scans_that_disagree_stop_the_stage(fabricate, tmp_path):

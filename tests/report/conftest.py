@@ -95,7 +95,7 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
         cartilage.append({**keys, "plate": "femoral_cartilage", "thickness_mean_mm": 2.1, "cartilage_grade": 1})
         known = [g for g in seen.values() if g is not None]
         knees.append(
-            {**keys, "signal_grade": None if i == 8 else max(known), "verdict": verdict}
+            {**keys, "signal_grade": None if i == 8 else max(known), "verdict": verdict, "analysed": True}
             | {f"{m}_{r}_signal_grade": g for (m, r), g in seen.items()}
             | {k: v for k, v in effusion[-1].items() if k not in (*keys, "flags")}
             | {"age_years": 30.0 + i, "sex": "FM"[i % 2], "bmi_kg_m2": 22.5, "running_years": 8.0}

@@ -206,6 +206,22 @@ def test_all_set_aside_and_no_cohort_tables(tmp_path, made):
     assert "3 × not_mr" in reader.text
 
 
+def test_knees_without_exposures_are_counted_as_the_cohort_counted_them(results, tmp_path, made):
+    """A sheet of ids only: every runner column is empty, the knees are analysed all the same, one marked out is not."""
+    shutil.copytree(results[0], tmp_path / "r")
+    path = tmp_path / "r/cohort/knees.tsv"
+    rows = tables.read_table(path, tables.KNEES)
+    exposures = [c.name for c in tables.PARTICIPANTS.columns if c.name != "participant_id"]
+    bare = [{**row, **dict.fromkeys(exposures)} for row in rows]
+    bare[0]["analysed"] = False
+    tables.write_table(path, bare, tables.KNEES)
+    text = page.build_report(tmp_path / "r", tmp_path / "r/report", made.CONFIG).read_text(encoding="utf-8")
+    found = Reader(text).text
+    assert "22 runners analysed" in found
+    assert "With 22 runners in the analysis, 0 of whom are known" in found
+    assert "nothing can be said about how common" not in found
+
+
 def test_page_stays_small_and_names_what_it_leaves_out(results, tmp_path, monkeypatch, made):
     """With room for two pictures, the knee to be looked at keeps its place."""
     folder, truth = results

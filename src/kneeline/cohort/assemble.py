@@ -79,6 +79,9 @@ def join_knees(statuses: list[Row], meniscus: list[Row], effusion: list[Row], ru
         {name: None if pd.isna(value) else value for name, value in row.items() if name in tables.KNEES.header}
         for row in joined.to_dict("records")
     ]
+    sheet = {row["participant_id"] for row in runners}
+    for row in rows:
+        row["analysed"] = row["participant_id"] in sheet and usable(row)
     return sorted(rows, key=_key)
 
 
@@ -139,7 +142,7 @@ def trace_flow(runners: list[Row], statuses: list[Row], knees: list[Row]) -> lis
         who = {row["participant_id"] for row in lost}
         if lost:
             flow.append(_step(step, who, len(lost), f"{reason} ({_names(who)})"))
-    kept = [row for row in knees if row["participant_id"] in sheet and usable(row)]
+    kept = [row for row in knees if row["analysed"]]
     flow.append(_step("knees to analyse", {row["participant_id"] for row in kept}, len(kept)))
     return flow
 
@@ -150,8 +153,7 @@ def usable(knee: Row) -> bool:
 
 def to_analyse(cohort: Cohort) -> list[Row]:
     """The knees that enter models and prevalences: usable, and their runner is in the participants sheet."""
-    sheet = {row["participant_id"] for row in cohort.runners}
-    return [row for row in cohort.knees if row["participant_id"] in sheet and usable(row)]
+    return [row for row in cohort.knees if row["analysed"]]
 
 
 def _step(step: str, who: set[str], n_scans: int | None, reason: str | None = None) -> Row:

@@ -19,9 +19,6 @@ _TABLES: Sequence[Table] = (
 )  # fmt: skip
 
 
-_RUNNER_COLUMNS = tuple(c.name for c in tables.PARTICIPANTS.columns if c.name != "participant_id")
-
-
 @dataclass(frozen=True)
 class Picture:
     """A knee's picture: where its PNG is, or why there is none."""
@@ -57,12 +54,8 @@ class Results:
 
     @property
     def analysed(self) -> list[Row]:
-        """Knees of the analysis table whose segmentation may be used and whose runner is known."""
-        return [
-            row
-            for row in self[tables.KNEES]
-            if row["verdict"] != "unusable" and any(row[name] is not None for name in _RUNNER_COLUMNS)
-        ]
+        """Knees that entered prevalences and models, as the cohort analysis marked them."""
+        return [row for row in self[tables.KNEES] if row["analysed"]]
 
     def of_knee(self, table: Table, knee: Row) -> list[Row]:
         """Rows of a score table that belong to a knee."""
