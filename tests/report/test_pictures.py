@@ -1,5 +1,6 @@
 """Pictures: orientation, scale and outlines against knees built voxel by voxel."""
 
+import hashlib
 import io
 import json
 
@@ -195,6 +196,22 @@ def test_picture_scan_writes_the_same_bytes_twice(tmp_path, knee):
     marker = json.loads(first[f"{SCAN}_picture.json"])
     assert [p["slice"] for p in marker["panels"]] == [6, 11, 15, 9]
     assert marker["picture"] == f"{SCAN}_overlay.png"
+
+
+def test_the_marker_changes_with_the_picture_alone(tmp_path, knee):
+    """Other greys, same slices: only the checksum can tell that the page is out of date."""
+    markers = []
+    rows = np.arange(SHAPE[1])[None, :, None]
+    for slope in (0, 2):
+        image, labels = knee
+        shaded = Volume((image.array + slope * rows).astype(np.int16), image.affine)
+        write_knee(tmp_path / str(slope), (shaded, labels))
+        pictures.picture_scan(SCAN, *[tmp_path / str(slope)] * 3, tmp_path / "out")
+        markers.append(json.loads((tmp_path / "out" / f"{SCAN}_picture.json").read_text()))
+        png = (tmp_path / "out" / f"{SCAN}_overlay.png").read_bytes()
+        assert markers[-1]["sha256"] == hashlib.sha256(png).hexdigest()
+    assert markers[0]["panels"] == markers[1]["panels"]
+    assert markers[0] != markers[1]
 
 
 def test_a_scan_that_was_set_aside_gets_a_marker_and_no_picture(tmp_path, knee):

@@ -7,6 +7,7 @@ Drawn with Pillow: the same bytes for the same input, and no matplotlib to load 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -45,7 +46,8 @@ class Panel:
 
 
 def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: Path, out: Path) -> None:
-    """Write `{scan_id}_overlay.png`, and last `{scan_id}_picture.json`, which says what is shown or why nothing is.
+    """Write `{scan_id}_overlay.png`, and last `{scan_id}_picture.json`, which says what is shown (with the PNG's SHA-256) or
+    why nothing is.
 
     A scan that was set aside gets no picture. Grades are written below the slices when the score tables exist.
     """
@@ -72,6 +74,8 @@ def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: P
         else:
             picture.write_bytes(packed)
             marker["picture"] = picture.name
+            # The workflow rebuilds the page when this file's bytes change: they change with the picture.
+            marker["sha256"] = hashlib.sha256(packed).hexdigest()
             marker["panels"] = [{"slice": p.index + 1, "title": p.title} for p in panels]
     if marker["picture"] is None:
         picture.unlink(missing_ok=True)
