@@ -46,9 +46,9 @@ class Panel:
 
 
 def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: Path, out: Path) -> None:
-    """Write `{scan_id}_overlay.png`, and last `{scan_id}_picture.json`, which says what is shown (with the PNG's SHA-256) or
-    why nothing is.
+    """Write `{scan_id}_overlay.png`, and last `{scan_id}_picture.json`, which says what is shown or why nothing is.
 
+    The marker holds the PNG's SHA-256.
     A scan that was set aside gets no picture. Grades are written below the slices when the score tables exist.
     """
     out = Path(out)
