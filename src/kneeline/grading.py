@@ -79,18 +79,6 @@ class EffusionVolumeRule:
 
 
 @dataclass(frozen=True)
-class CartilageRule:
-    """Cartilage grade 0-4 from the share of thickness lost at the 5th percentile, against the plate's own median.
-
-    Experimental: focal defects are not read yet. Project decision.
-    """
-
-    name: str = "cartilage_grade"
-    version: str = "1"
-    source: str = "project decision, experimental"
-
-
-@dataclass(frozen=True)
 class StrikeRule:
     """Strike style from measurement.
 
@@ -108,7 +96,6 @@ class StrikeRule:
 SIGNAL = SignalRule()
 EFFUSION_DEPTH = EffusionDepthRule()
 EFFUSION_VOLUME = EffusionVolumeRule()
-CARTILAGE = CartilageRule()
 STRIKE = StrikeRule()
 
 

@@ -92,7 +92,7 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
             | {"effusion_grade": grading.grade_effusion_depth(found_ml / 3, None) if in_view else None}
             | {"effusion_grade_volume": grading.grade_effusion_volume(found_ml)}
         )
-        cartilage.append({**keys, "plate": "femoral_cartilage", "thickness_mean_mm": 2.1, "cartilage_grade": 1})
+        cartilage.append({**keys, "plate": "femoral_cartilage", "thickness_mean_mm": 2.1, "flags": "experimental"})
         known = [g for g in seen.values() if g is not None]
         knees.append(
             {**keys, "signal_grade": None if i == 8 else max(known), "verdict": verdict, "analysed": True}

@@ -256,6 +256,14 @@ def test_flags_say_where_and_cartilage_flags_stay_with_their_measurements(built)
     assert flags == "network uncertain (lateral body); low snr (image)"
 
 
+def test_rules_are_listed_for_what_is_graded_only(reader):
+    """Cartilage has no rule: what it has is measurements, and the page says so."""
+    assert re.findall(r"(\S+ \S+), version \d", reader.text) == [
+        "signal grade", "effusion depth", "effusion volume", "strike style",
+    ]  # fmt: skip
+    assert "Cartilage is measured, not graded, in this version." in reader.text
+
+
 def test_no_cell_of_the_models_can_reach_the_markup(results, tmp_path, made):
     """Hostile text in every text column, also where it ends in a figure, an id or a label."""
     shutil.copytree(results[0], tmp_path / "r")
