@@ -1,62 +1,22 @@
 """Nothing of a person leaves a header: names, ids, dates, comments and private tags are planted in every place that
 takes them, and every byte of the output is searched, packed files too."""
 
-import gzip
 import json
 from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag
 from tests.ingest import faults
+from tests.ingest.identity import DATE, NAME, NUMBER, TIME, UID, bytes_below, plant, plant_identity
 from tests.ingest.vendors import write_enhanced
 
 from kneeline.ingest.inventory import scans_below
 from kneeline.ingest.run import ingest_scan, load_knee
 from kneeline.tables import Scan
 
-pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")
-
-NAME, NUMBER, DATE, TIME = "Quistelhaus", "7719402268", "19511127", "084512.347"
-UID = "1.3.12.2.1107.5.2.43.771940"
-_TEXT = {"LO", "SH", "LT", "ST", "UT", "PN", "UC", "UR"}
-
-
-def plant(dataset: pydicom.Dataset, number: int) -> None:
-    """Fill every text, date, time and UID tag that the standard has, as far as the file stays readable."""
-    for tag in DicomDictionary:
-        keyword, vr = keyword_for_tag(tag), dictionary_VR(tag)
-        if not keyword or tag >> 16 in (0x0002, 0x7FE0) or tag >> 16 == 0:
-            continue
-        if vr in _TEXT:
-            dataset.add_new(tag, vr, f"{NAME} {NUMBER}"[: 16 if vr == "SH" else 60])
-        elif vr == "DA":
-            dataset.add_new(tag, vr, DATE)
-        elif vr == "TM":
-            dataset.add_new(tag, vr, TIME)
-        elif vr == "UI" and keyword not in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"):
-            dataset.add_new(tag, vr, UID)
-        elif vr == "CS" and keyword in ("ScanningSequence", "SequenceVariant", "ScanOptions", "BodyPartExamined"):
-            dataset.add_new(tag, vr, [NAME.upper(), "SE"])
-    dataset.SeriesInstanceUID = UID
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{UID}.{number}"
-    private = dataset.private_block(0x0029, f"{NAME} PRIVATE", create=True)
-    private.add_new(0x10, "LO", f"{NAME} {NUMBER}")
-    dataset.EchoTime, dataset.RepetitionTime = 30, 3200
-
-
-def searched(folder: Path) -> bytes:
-    """All names and bytes below a folder, unpacked."""
-    found = b""
-    for path in sorted(folder.rglob("*")):
-        found += str(path.relative_to(folder)).encode()
-        if path.is_file():
-            body = path.read_bytes()
-            found += body + (gzip.decompress(body) if path.suffix == ".gz" else b"")
-    return found
-
 
 def assert_nobody_in(content: bytes) -> None:
+    """The outputs of this stage hold few numbers, so the year and the time alone are looked for too."""
     lower = content.lower()
     for text in (NAME, NUMBER, DATE, TIME[:6], UID, "1951"):
         for encoding in ("utf-8", "utf-16-le"):
@@ -66,31 +26,50 @@ def assert_nobody_in(content: bytes) -> None:
 @pytest.fixture
 def planted(tmp_path) -> Path:
     folder = tmp_path / f"{NAME}_{NUMBER}"
-    faults.edit(faults.good(folder), plant)
-    assert NAME.encode() in next(folder.iterdir()).read_bytes()
+    faults.good(folder)
+    plant_identity(folder)
     return folder
+
+
+def test_what_is_planted_is_there_to_be_found(tmp_path):
+    """Planting touches DICOM files only, and leaves series apart that were apart."""
+    for number in (1, 2):
+        faults.good(tmp_path / str(number), faults.leg((12, 16, 16), (5, 9, 9)), series_number=number)
+    (tmp_path / "notes.txt").write_text("not an image\n")
+    traces = plant_identity(tmp_path)
+    content = bytes_below(tmp_path)
+    for text in (NAME, NAME.upper(), NUMBER, DATE, TIME, UID):
+        assert text.encode() in traces
+        assert text.encode() in content
+    assert (tmp_path / "notes.txt").read_text() == "not an image\n"
+    headers = [pydicom.dcmread(p, stop_before_pixels=True) for p in sorted(tmp_path.rglob("*.dcm"))]
+    assert len({h.SOPInstanceUID for h in headers}) == len(headers) == 24
+    assert len({h.SeriesInstanceUID for h in headers}) == 2
+    assert {str(h.PatientName) for h in headers} == {f"{NAME} {NUMBER}"}
+    assert all(h.private_block(0x0029, f"{NAME} PRIVATE")[0x10].value for h in headers)
+    assert [row["reason_code"] for row in load_knee(tmp_path).series] == [None, None]
 
 
 def test_a_good_scan_tells_nobody(planted, tmp_path):
     row = ingest_scan(Scan("sub-001_ses-01_knee-R", "sub-001", "ses-01", "R", (str(planted),)), tmp_path / "out")
     assert row["status"] == "ok"
-    assert_nobody_in(searched(tmp_path / "out"))
+    assert_nobody_in(bytes_below(tmp_path / "out"))
     assert_nobody_in(repr(load_knee(planted)).encode())
 
 
 def test_an_enhanced_scan_tells_nobody(planted, tmp_path):
     write_enhanced(tmp_path / "one" / "one", sorted(planted.iterdir()), order=range(24))
-    faults.edit([tmp_path / "one" / "one"], lambda d, n: plant(d, n))
+    faults.edit([tmp_path / "one" / "one"], plant)
     row = ingest_scan(Scan("s", "sub-001", "ses-01", "R", (str(tmp_path / "one"),)), tmp_path / "out")
     assert row["status"] == "ok"
-    assert_nobody_in(searched(tmp_path / "out"))
+    assert_nobody_in(bytes_below(tmp_path / "out"))
 
 
 def test_a_quarantined_scan_tells_nobody(planted, tmp_path):
     sorted(planted.iterdir())[7].unlink()
     row = ingest_scan(Scan("s", "sub-001", "ses-01", None, (str(planted),)), tmp_path / "out")
     assert row["reason_code"] == "missing_slice"
-    assert_nobody_in(searched(tmp_path / "out"))
+    assert_nobody_in(bytes_below(tmp_path / "out"))
 
 
 def test_nifti_and_its_sidecar_tell_nobody(tmp_path):
@@ -108,7 +87,7 @@ def test_nifti_and_its_sidecar_tell_nobody(tmp_path):
     row = ingest_scan(Scan("s", "sub-001", "ses-01", "L", (str(path),)), tmp_path / "out")
     assert row["status"] == "ok"
     assert json.loads((tmp_path / "out" / "s_image.json").read_text())["FlipAngle"] == 20
-    assert_nobody_in(searched(tmp_path / "out"))
+    assert_nobody_in(bytes_below(tmp_path / "out"))
 
 
 def test_the_sheet_has_numbers_for_names(planted, tmp_path):
