@@ -81,8 +81,8 @@ def what_it_cannot_show(results: Results) -> str:
     others = sum(strike_group(row) == "other strike" for row in runners.values())
     return (
         f"With {counted(len(runners), 'runner')} in the analysis, {others} of whom are known not to land on the heel, "
-        "these data can describe how common findings are and whether they go together with foot strike and distance; they "
-        "cannot show that running, distance or foot strike causes a lesion or prevents one."
+        "these data can describe how common findings are and whether they go together with foot strike and distance; "
+        "they cannot show that running, distance or foot strike causes a lesion or prevents one."
     )
 
 
