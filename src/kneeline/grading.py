@@ -12,6 +12,7 @@ from dataclasses import dataclass
 MENISCI = ("medial", "lateral")
 REGIONS = ("anterior_horn", "body", "posterior_horn")
 STRIKE_STYLES = ("rearfoot", "midfoot", "forefoot", "mixed")
+STRIKE_GROUPS = ("non_rearfoot", "rearfoot")
 GRADES = (0, 1, 2, 3)
 
 
@@ -135,8 +136,9 @@ def grade_effusion_depth(
     None when neither could be measured, or when the suprapatellar pouch is not known to lie inside the image: what is
     cut off is not small.
 
-    >>> grade_effusion_depth(5.0, 2.0), grade_effusion_depth(None, None), grade_effusion_depth(5, 2, pouch_in_view=False)
-    (1, None, None)
+    >>> grade_effusion_depth(5.0, 2.0), grade_effusion_depth(None, None)
+    (1, None)
+    >>> grade_effusion_depth(5.0, 2.0, pouch_in_view=False)
     """
     if not pouch_in_view:
         return None
@@ -175,3 +177,30 @@ def strike_from_angle(foot_strike_angle_deg: float, rule: StrikeRule = STRIKE) -
     """
     low, high = rule.angle_deg
     return "rearfoot" if foot_strike_angle_deg > high else "forefoot" if foot_strike_angle_deg < low else "midfoot"
+
+
+def strike_group(style: str | None) -> str | None:
+    """Rearfoot against all others (midfoot, forefoot, mixed); None when the style is unknown.
+
+    >>> strike_group("rearfoot"), strike_group("mixed"), strike_group(None)
+    ('rearfoot', 'non_rearfoot', None)
+    """
+    return None if style is None else STRIKE_GROUPS[style == "rearfoot"]
+
+
+def distance_groups(cut_km: float) -> tuple[str, str]:
+    """Names of the weekly distances below the cut, and at and above it.
+
+    >>> distance_groups(32)
+    ('below_32_km', 'from_32_km')
+    """
+    return f"below_{cut_km:g}_km", f"from_{cut_km:g}_km"
+
+
+def distance_group(distance_km: float | None, cut_km: float) -> str | None:
+    """Which side of the cut; a distance at the cut counts as above.
+
+    >>> distance_group(31.9, 32), distance_group(32.0, 32), distance_group(None, 32)
+    ('below_32_km', 'from_32_km', None)
+    """
+    return None if distance_km is None else distance_groups(cut_km)[distance_km >= cut_km]

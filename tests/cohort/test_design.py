@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from kneeline.cohort.design import by_runner, complete_cases, distance_group, outcome_value, term_value
+from kneeline.cohort.design import by_runner, complete_cases, outcome_value, term_value
 from kneeline.cohort.settings import Settings, read_settings
 from kneeline.errors import UsageError
 
@@ -32,8 +32,8 @@ def test_distance_is_counted_from_the_cut_in_units():
 
 
 def test_a_distance_at_the_cut_is_above_it():
-    assert distance_group(32.0, SETTINGS) == "from_32_km"
-    assert distance_group(31.9, SETTINGS) == "below_32_km"
+    assert SETTINGS.distance_group(32.0) == "from_32_km"
+    assert SETTINGS.distance_group(31.9) == "below_32_km"
     assert term_value(_knee(weekly_distance_km=32.0), "distance_from_32_km", SETTINGS) == 1
 
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from kneeline import grading
 from kneeline.report import plots
 from kneeline.report.validation import agree_on_grades, agree_on_volumes
 
@@ -90,6 +91,17 @@ def test_grade_groups_count_every_knee_once():
     assert groups["strike n/a, distance n/a"] == [0, 1, 0, 0, 0]
     assert groups["all knees"] == [1, 1, 1, 1, 1]
     assert len(groups) == 5  # no empty group
+
+
+def test_groups_are_those_of_the_tables():
+    """The bars of a group hold the knees that the cohort's tables count in it, whatever the style and the cut."""
+    for style in (*grading.STRIKE_STYLES, None):
+        for km in (0.0, 31.99, 32.0, 32.01, None):
+            row = knee(style, km, 0)
+            said = {"rearfoot": "rearfoot", "other strike": "non_rearfoot", "strike n/a": None}
+            assert said[plots.strike_group(row)] == grading.strike_group(style)
+            said = {"below 32 km": "below_32_km", "32 km or more": "from_32_km", "distance n/a": None}
+            assert said[plots.distance_group(row, 32)] == grading.distance_group(km, 32)
 
 
 def test_fluid_plot_draws_known_points_only():

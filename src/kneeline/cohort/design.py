@@ -9,29 +9,11 @@ import numpy as np
 import pandas as pd
 
 from kneeline.cohort.settings import Settings
+from kneeline.grading import strike_group
 from kneeline.tables import Row
 
-STRIKE_GROUPS = ("non_rearfoot", "rearfoot")
 # Volumes below this are at the limit of what a voxel count can tell; their logarithm would rule the fit.
 SMALLEST_FLUID_ML = 0.1
-
-
-def strike_group(style: str | None) -> str | None:
-    """Rearfoot against all others (midfoot, forefoot, mixed); None when the style is unknown.
-
-    >>> strike_group("rearfoot"), strike_group("mixed"), strike_group(None)
-    ('rearfoot', 'non_rearfoot', None)
-    """
-    if style is None:
-        return None
-    return "rearfoot" if style == "rearfoot" else "non_rearfoot"
-
-
-def distance_group(distance_km: float | None, settings: Settings) -> str | None:
-    """Which side of the cut; a distance at the cut counts as above."""
-    if distance_km is None:
-        return None
-    return settings.distance_groups[distance_km >= settings.distance_cut_km]
 
 
 def outcome_value(knee: Row, outcome: str) -> float | None:
@@ -58,7 +40,7 @@ def term_value(knee: Row, term: str, settings: Settings) -> float | None:
     if term == settings.distance_term:
         return None if distance is None else (distance - settings.distance_cut_km) / settings.distance_unit_km
     if term == settings.cut_term:
-        return None if distance is None else float(distance >= settings.distance_cut_km)
+        return None if distance is None else float(settings.distance_group(distance) == settings.distance_groups[1])
     if term == "sex_M":
         return None if knee["sex"] is None else float(knee["sex"] == "M")
     return knee[term]

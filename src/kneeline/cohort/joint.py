@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Sequence
 
 from kneeline.cohort.additive import from_risks
-from kneeline.cohort.design import STRIKE_GROUPS, by_runner, distance_group, strike_group
+from kneeline.cohort.design import by_runner
 from kneeline.cohort.exact import conditional_odds_ratio
 from kneeline.cohort.intervals import wilson
 from kneeline.cohort.settings import Settings
+from kneeline.grading import STRIKE_GROUPS, strike_group
 from kneeline.tables import Row
 
 Cell = tuple[str, str]
@@ -22,7 +23,7 @@ WIDEST_S = 1e4
 
 def cell_of(row: Row, settings: Settings) -> Cell | None:
     """(strike group, distance group); None when either is unknown."""
-    cell = strike_group(row["strike_style"]), distance_group(row["weekly_distance_km"], settings)
+    cell = strike_group(row["strike_style"]), settings.distance_group(row["weekly_distance_km"])
     return None if None in cell else cell
 
 

@@ -20,13 +20,11 @@ from scipy import stats
 
 from kneeline.cohort.brant import check_proportional_odds
 from kneeline.cohort.design import (
-    STRIKE_GROUPS,
     Data,
     by_runner,
     complete_cases,
     covariate_terms,
     outcome_value,
-    strike_group,
 )
 from kneeline.cohort.exact import conditional_odds_ratio
 from kneeline.cohort.firth import fit_firth
@@ -36,6 +34,7 @@ from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.power import FORMULA, ordinal_power
 from kneeline.cohort.settings import OUTCOMES, Settings
 from kneeline.errors import Refusal
+from kneeline.grading import STRIKE_GROUPS, strike_group
 from kneeline.tables import Row
 
 RUNNERS_PER_PARAMETER = 2
@@ -268,7 +267,7 @@ def refuse_term(term: str, data: Data, question: Question, settings: Settings) -
     if term == settings.cut_term:
         counts = dict.fromkeys(settings.distance_groups, 0)
         for row in _one_a_runner(data):
-            counts[settings.distance_groups[row["weekly_distance_km"] >= settings.distance_cut_km]] += 1
+            counts[settings.distance_group(row["weekly_distance_km"])] += 1
         reason = sparse_cells(counts, settings.min_joint_cell)
         return reason and f"sparse: {reason}"
     return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kneeline import tables
+from kneeline import grading, tables
 from kneeline.errors import UsageError
 
 OUTCOMES = ("signal_grade", "effusion_grade")
@@ -33,7 +33,10 @@ class Settings:
 
     @property
     def distance_groups(self) -> tuple[str, str]:
-        return f"below_{self.distance_cut_km:g}_km", f"from_{self.distance_cut_km:g}_km"
+        return grading.distance_groups(self.distance_cut_km)
+
+    def distance_group(self, distance_km: float | None) -> str | None:
+        return grading.distance_group(distance_km, self.distance_cut_km)
 
 
 def read_settings(block: Mapping[str, Any]) -> Settings:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kneeline.cohort.design import STRIKE_GROUPS, distance_group, strike_group
 from kneeline.cohort.settings import Settings
+from kneeline.grading import STRIKE_GROUPS, strike_group
 from kneeline.tables import PARTICIPANTS, Row
 
 NUMBERS = tuple(c.name for c in PARTICIPANTS.columns if c.kind == "float")
@@ -24,7 +24,7 @@ def table_one(runners: Sequence[Row], settings: Settings) -> list[Row]:
         return []
     frame = pd.DataFrame(runners, columns=PARTICIPANTS.header)
     strike = frame["strike_style"].map(lambda style: strike_group(_none(style)))
-    distance = frame["weekly_distance_km"].map(lambda km: distance_group(_none(km), settings))
+    distance = frame["weekly_distance_km"].map(lambda km: settings.distance_group(_none(km)))
     groups = {"overall": frame}
     groups |= {name: frame[strike == name] for name in STRIKE_GROUPS}
     groups |= {name: frame[distance == name] for name in settings.distance_groups}

@@ -179,13 +179,14 @@ def model_words(model: str) -> str:
 
 def strike_group(row: Row) -> str:
     """`rearfoot`, `other strike` or `strike n/a`."""
-    style = row["strike_style"]
-    return "strike n/a" if style is None else "rearfoot" if style == "rearfoot" else "other strike"
+    group = grading.strike_group(row["strike_style"])
+    return {None: "strike n/a", "non_rearfoot": "other strike"}.get(group, group)
 
 
 def distance_group(row: Row, cut_km: float) -> str:
-    km = row["weekly_distance_km"]
-    return "distance n/a" if km is None else f"below {cut_km:g} km" if km < cut_km else f"{cut_km:g} km or more"
+    below, above = grading.distance_groups(cut_km)
+    group = grading.distance_group(row["weekly_distance_km"], cut_km)
+    return {None: "distance n/a", below: f"below {cut_km:g} km", above: f"{cut_km:g} km or more"}[group]
 
 
 def grade_groups(knees: Sequence[Row], column: str, cut_km: float) -> list[tuple[str, list[int]]]:
