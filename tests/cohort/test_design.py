@@ -4,6 +4,7 @@ import pytest
 
 from kneeline.cohort.design import by_runner, complete_cases, outcome_value, term_value
 from kneeline.cohort.settings import Settings, read_settings
+from kneeline.config import COHORT_DEFAULTS
 from kneeline.errors import UsageError
 
 SETTINGS = Settings()
@@ -80,3 +81,9 @@ def test_settings_tell_every_fault():
 def test_settings_name_their_terms():
     settings = read_settings({"distance_unit_km": 5, "distance_cut_km": 40.5})
     assert (settings.distance_term, settings.cut_term) == ("distance_per_5_km", "distance_from_40.5_km")
+
+
+def test_an_empty_block_means_the_defaults_of_the_config():
+    """Also that no default is left out here: a setting that the config does not know is a fault."""
+    assert vars(read_settings({})) == {**COHORT_DEFAULTS, "adjust": tuple(COHORT_DEFAULTS["adjust"])}
+    assert read_settings({}) == read_settings(COHORT_DEFAULTS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kneeline import grading, tables
+from kneeline.config import COHORT_DEFAULTS
 from kneeline.errors import UsageError
 
 OUTCOMES = ("signal_grade", "effusion_grade")
@@ -15,13 +16,13 @@ COVARIATES = ("sex", *(c.name for c in tables.PARTICIPANTS.columns if c.kind == 
 
 @dataclass(frozen=True)
 class Settings:
-    """The `cohort` block of config.yaml."""
+    """The `cohort` block of config.yaml; `config.COHORT_DEFAULTS` for what it leaves out."""
 
-    primary_outcome: str = "signal_grade"
-    distance_unit_km: float = 10
-    distance_cut_km: float = 32
-    adjust: tuple[str, ...] = ("age_years", "sex", "bmi_kg_m2")
-    min_joint_cell: int = 5
+    primary_outcome: str = COHORT_DEFAULTS["primary_outcome"]
+    distance_unit_km: float = COHORT_DEFAULTS["distance_unit_km"]
+    distance_cut_km: float = COHORT_DEFAULTS["distance_cut_km"]
+    adjust: tuple[str, ...] = tuple(COHORT_DEFAULTS["adjust"])
+    min_joint_cell: int = COHORT_DEFAULTS["min_joint_cell"]
 
     @property
     def distance_term(self) -> str:
