@@ -69,9 +69,35 @@ def test_a_pouch_cut_off_is_flagged_and_never_small(top, blocks):
     assert row["effusion_grade_volume"] is None
 
 
-def test_a_dry_knee_is_grade_0():
+def test_a_knee_without_any_fluid_outlined_is_0_and_flagged():
     row = measure_effusion(build())
-    assert (row["fluid_ml"], row["midline_depth_mm"], row["effusion_grade"], row["flags"]) == (0, 0, 0, None)
+    assert (row["fluid_ml"], row["midline_depth_mm"], row["lateral_depth_mm"], row["effusion_grade"]) == (0, 0, 0, 0)
+    assert row["flags"] == "no_fluid_found"
+
+
+def test_a_knee_with_only_a_cyst_had_its_fluid_found():
+    row = measure_effusion(build(cyst=CYST))
+    assert (row["fluid_ml"], row["flags"]) == (0, "popliteal_cyst_excluded")
+
+
+@pytest.mark.parametrize("side", "RL")
+def test_an_image_that_ends_before_the_lateral_zone_has_no_lateral_depth(side):
+    """Images up to 5 mm lateral of the patella's middle hold the midline only; up to 12 mm, both."""
+    knee = build([POUCH], side=side)
+    i, j, k = knee.image.shape
+    x = knee.image.affine[0, 3] + knee.spacing_mm[0] * np.arange(i)
+    for reach, lateral, flags in ((5.0, None, "lateral_not_in_view"), (12.0, pytest.approx(10, abs=0.61), None)):
+        row = measure_effusion(knee.crop((slice(0, int((x < reach).sum())), slice(0, j), slice(0, k))))
+        assert row["midline_depth_mm"] == pytest.approx(10, abs=0.61)
+        assert (row["lateral_depth_mm"], row["flags"]) == (lateral, flags)
+        assert row["effusion_grade"] == 2
+
+
+def test_an_image_that_ends_within_the_patella_measures_nothing_above_it():
+    row = measure_effusion(build([((-20, 28, 5), (20, 32, 20))], top=30.0))
+    assert row["fluid_ml"] > 0
+    assert row["suprapatellar_ml"] is row["midline_depth_mm"] is row["lateral_depth_mm"] is None
+    assert row["flags"] == "lateral_not_in_view,pouch_truncated"
 
 
 def test_without_patella_depth_and_grades_are_missing():

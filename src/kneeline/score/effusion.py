@@ -60,6 +60,8 @@ def measure_effusion(knee: Knee) -> Row:
         return row | {"flags": "not_segmented"}
     flags = []
     fluid, cyst_ml = _without_cyst(knee)
+    if not knee.mask(Label.JOINT_FLUID).any():
+        flags.append("no_fluid_found")
     if cyst_ml:
         flags.append("popliteal_cyst_excluded")
     row["fluid_ml"] = float(fluid.sum()) * knee.image.voxel_mm3 / 1000
@@ -70,13 +72,25 @@ def measure_effusion(knee: Knee) -> Row:
         axes = knee_axes(knee)
         voxels = np.argwhere(fluid)
         points = knee.labels.geometry.to_world(voxels)
-        above = points @ axes.up > np.quantile(patella @ axes.up, 0.995)
+        # Rounding must not lift the level of the pole above itself.
+        pole, middle = np.quantile(patella @ axes.up, 0.995) + 1e-6, np.median(patella[:, 0])
+        above = points @ axes.up > pole
         voxels, points = voxels[above], points[above]
-        row["suprapatellar_ml"] = len(points) * knee.image.voxel_mm3 / 1000
-        across = points[:, 0] - np.median(patella[:, 0])
-        midline = np.abs(across) <= max(MIDLINE_MM, 0.51 * knee.spacing_mm[0])
-        for name, chosen in (("midline_depth_mm", midline), ("lateral_depth_mm", across >= LATERAL_FROM_MM)):
-            row[name] = _depth(voxels[chosen, 0], points[chosen], axes, knee)
+        imaged = _sparse_points(knee)
+        imaged = imaged[imaged @ axes.up > pole]
+        if len(imaged):
+            row["suprapatellar_ml"] = len(points) * knee.image.voxel_mm3 / 1000
+        half_width = max(MIDLINE_MM, 0.51 * knee.spacing_mm[0])
+        for name, low, high in (
+            ("midline_depth_mm", -half_width, half_width),
+            ("lateral_depth_mm", LATERAL_FROM_MM, np.inf),
+        ):
+            chosen, reached = ((low <= x) & (x <= high) for x in (points[:, 0] - middle, imaged[:, 0] - middle))
+            # Without an image there, no fluid was seen because nothing was.
+            if reached.any():
+                row[name] = _depth(voxels[chosen, 0], points[chosen], axes, knee)
+        if row["lateral_depth_mm"] is None:
+            flags.append("lateral_not_in_view")
         row["pouch_in_view"] = _pouch_in_view(knee, voxels, patella, axes)
         if not row["pouch_in_view"]:
             flags.append("pouch_truncated")
@@ -143,6 +157,13 @@ def _without_cyst(knee: Knee) -> tuple[np.ndarray, float]:
             fluid = fluid & (labelled != k)
             cyst_ml += float(volume_ml[k])
     return fluid, cyst_ml
+
+
+def _sparse_points(knee: Knee, steps: int = 33) -> np.ndarray:
+    """World points of every image, on `steps` rows and columns of it including the outermost, (N, 3) mm."""
+    i, j, k = knee.image.shape
+    index = np.meshgrid(np.arange(i), np.linspace(0, j - 1, steps), np.linspace(0, k - 1, steps), indexing="ij")
+    return knee.image.geometry.to_world(np.stack(index, axis=-1).reshape(-1, 3))
 
 
 def _depth(image: np.ndarray, points: np.ndarray, axes: Axes, knee: Knee) -> float:
