@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pydicom
 import pytest
 from tests.ingest.faults import plant_faults
 from tests.workflow.test_plan import planned, real_scans
@@ -95,6 +96,37 @@ def test_a_changed_row_reruns_its_scan_only(undisturbed, tmp_path):
     assert (jobs["ingest"], jobs["segment"], jobs["score"]) == (1, 1, 1)
 
 
+def test_a_rerun_that_is_killed_leaves_nothing_stale(undisturbed, tmp_path):
+    """Ingest has read other pixels and nothing after it has run: the restart has to see that."""
+    folder = tmp_path / "copy"
+    shutil.copytree(undisturbed[0], folder)
+    sheet = folder / "config/scans.tsv"
+    rows = tables.read_table(sheet, tables.SCANS)
+    rows[0]["path"] = str(shutil.copytree(rows[0]["path"], tmp_path / "other"))
+    for path in Path(rows[0]["path"]).iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = (dataset.pixel_array + 1).tobytes()
+        dataset.save_as(path)
+    tables.write_table(sheet, rows, tables.SCANS)
+    assert run(folder, 1, "--", "--until", "ingest").returncode == 0
+    jobs = planned(run(folder, 1, "--dry-run"))
+    assert "ingest" not in jobs
+    assert (jobs["segment"], jobs["score"], jobs["picture"]) == (1, 1, 1)
+
+
+def test_a_scan_repaired_in_place_is_read_again(inputs, undisturbed, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(undisturbed[0], folder)
+    sheet = folder / "config/scans.tsv"
+    rows = tables.read_table(sheet, tables.SCANS)
+    rows[-1]["path"] = str(shutil.copytree(rows[-1]["path"], tmp_path / "faulty"))
+    tables.write_table(sheet, rows, tables.SCANS)
+    assert run(folder, 1, "--", "--until", "ingest").returncode == 0
+    assert "ingest" not in planned(run(folder, 1, "--dry-run"))
+    shutil.copytree(rows[0]["path"], rows[-1]["path"], dirs_exist_ok=True)
+    assert planned(run(folder, 1, "--dry-run"))["ingest"] == 1
+
+
 def test_killed_and_started_again_on_one_core_gives_the_same_bytes(inputs, undisturbed, tmp_path):
     folder = real_scans(tmp_path, *inputs[0])
     process = subprocess.Popen(
@@ -126,8 +158,6 @@ def test_the_inputs_are_left_as_they_were(inputs, undisturbed):
 
 
 def test_no_identity_of_the_headers_in_any_result(inputs, undisturbed):
-    import pydicom
-
     planted = set()
     for row in inputs[0]:
         for path in sorted(Path(row[3]).rglob("*"))[:1]:

@@ -3,6 +3,7 @@ import json
 
 from kneeline import tables
 from kneeline.config import check_config
+from kneeline.ingest.fingerprint import fingerprint
 from kneeline.steps import VERSIONS, network_digest
 
 settings = check_config(config, source="config")
@@ -27,9 +28,10 @@ def all_truths(wildcards):
 
 
 def scan_row(wildcards):
-    """What the scans table says of a scan: a change of it reruns that scan only."""
+    """What the scans table says of a scan and what its folders hold: a change of it reruns that scan only."""
     scan = SCANS[wildcards.scan]
-    return [scan.laterality or "", *scan.paths]
+    found = [] if settings["simulate"] else [fingerprint(scan.paths)]
+    return [scan.laterality or "", *scan.paths, *found]
 
 
 def of_all_scans(pattern):
