@@ -57,7 +57,7 @@ GOOD = {"slice_thickness_mm": 3.0, "slice_spacing_mm": 3.3, "pixel_mm": 0.4, "sn
     ("change", "flags"),
     [
         ({}, []),
-        ({"slice_thickness_mm": 4.0, "slice_spacing_mm": 4.0}, []),
+        ({"slice_thickness_mm": 4.0, "slice_spacing_mm": 4.05}, []),
         ({"slice_thickness_mm": 4.5, "slice_spacing_mm": 4.5}, ["thick_slices"]),
         ({"slice_spacing_mm": 4.6}, ["thick_slices", "wide_gaps"]),
         ({"slice_thickness_mm": None, "slice_spacing_mm": 4.5}, ["thick_slices"]),

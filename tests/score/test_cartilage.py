@@ -52,12 +52,12 @@ def test_slab(thickness, tilt):
     assert np.median(found) == pytest.approx(thickness, abs=0.1)
 
 
-def test_thick_slices_keep_the_median_and_are_flagged():
+def test_interpolated_outlines_keep_the_median_and_are_flagged():
     """3.3 mm images of a shell: between images the outline is interpolated; the error stays below 0.2 mm."""
     knee = shell(2.2, (3.3, 0.5, 0.5))
     assert np.median(plate_thickness(knee, Label.FEMORAL_CARTILAGE)) == pytest.approx(2.2, abs=0.2)
     flags = {r["plate"]: r["flags"] for r in measure_cartilage(knee)}
-    assert flags["femoral_cartilage"] == "experimental,thick_slices"
+    assert flags["femoral_cartilage"] == "experimental,interpolated_outlines"
     assert flags["patellar_cartilage"] == "not_segmented"
 
 

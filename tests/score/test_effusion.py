@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from kneeline import grading
+from kneeline.ingest.quality import quality_flags
 from kneeline.labels import Label
 from kneeline.score.effusion import grade_row, knee_axes, measure_effusion
 from kneeline.score.frame import canonical
+from kneeline.score.meniscus import measure_menisci
 from kneeline.volume import Volume, mirror
 
 
@@ -137,6 +139,15 @@ def test_more_fluid_never_lowers_a_grade():
         assert values == sorted(values)
     assert rows[0]["effusion_grade"] == 0
     assert rows[-1]["effusion_grade"] == 3
+
+
+@pytest.mark.parametrize(("spacing_mm", "flag"), [(4.05, None), (4.2, "thick_slices")])
+def test_thick_slices_means_the_same_in_every_table(joint, spacing_mm, flag):
+    assert measure_effusion(build([POUCH], (spacing_mm, 0.6, 0.6)))["flags"] == flag
+    volumes = joint(spacing_mm=(spacing_mm, 0.6, 0.6)).image_and_labels()
+    assert all(("thick_slices" in (r["flags"] or "")) == bool(flag) for r in measure_menisci(canonical(*volumes, "R")))
+    image = {"slice_thickness_mm": 3.5, "slice_spacing_mm": spacing_mm, "pixel_mm": 0.6, "snr": 20.0}
+    assert quality_flags(image) == ([flag] if flag else [])
 
 
 def test_the_row_grades_again_to_the_same():

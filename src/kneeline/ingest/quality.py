@@ -7,9 +7,10 @@ import numpy as np
 from kneeline.tables import Row
 from kneeline.volume import Geometry
 
-# Project decisions: a meniscal horn is 5-8 mm wide, so slices above 4 mm mix it with its surroundings; pixels above
-# 0.8 mm blur its surface; gaps above half a slice leave a tear unseen; below this ratio dark menisci drown in noise.
-THICK_SLICE_MM = 4.0
+# Project decisions: a meniscal horn is 5-8 mm wide, so slices above 4 mm (with room for rounding; scoring flags at the
+# same spacing) mix it with its surroundings; pixels above 0.8 mm blur its surface; gaps above half a slice leave a tear
+# unseen; below this ratio dark menisci drown in noise.
+THICK_SLICE_MM = 4.1
 LOW_RESOLUTION_MM = 0.8
 WIDE_GAP_SHARE = 0.5
 LOW_SNR = 8.0

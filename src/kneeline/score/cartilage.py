@@ -34,8 +34,8 @@ CARTILAGE_SIGMA_MM = 0.4
 RAY_FROM_MM, RAY_TO_MM, RAY_STEP_MM = -2.5, 8.0, 0.15
 # Cartilage must begin within this distance of the bone's surface to be its own.
 ATTACHED_MM = 1.5
-# Slices thicker than this are interpolated and flagged.
-THICK_MM = 1.6
+# Images further apart than this are interpolated between their outlines, and the plate is flagged so.
+INTERPOLATE_ABOVE_MM = 1.6
 # Grid for interpolated stacks.
 FINE_MM = 0.8
 MIN_VERTICES = 50
@@ -59,7 +59,9 @@ def measure_cartilage(knee: Knee) -> list[Row]:
             row["thickness_mean_mm"] = float(thickness.mean())
             row["thickness_p5_mm"] = float(np.quantile(thickness, 0.05))
             # Focal defects are not read: the label shows where cartilage is, and thin ends of a plate look alike.
-            flags = ["experimental"] + (["thick_slices"] if knee.slice_spacing_mm > THICK_MM else [])
+            flags = ["experimental"] + (
+                ["interpolated_outlines"] if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM else []
+            )
         rows.append(as_stored(row) | {"flags": ",".join(flags)})
     return rows
 
@@ -86,7 +88,7 @@ def plate_thickness(knee: Knee, label: Label) -> np.ndarray | None:
 def _interpolated(knee: Knee, mask: np.ndarray) -> Volume:
     """A mask as float32; from thick slices on a finer grid, interpolated between the outlines of its images."""
     axis = knee.slice_axis
-    if knee.slice_spacing_mm <= THICK_MM or not mask.any():
+    if knee.slice_spacing_mm <= INTERPOLATE_ABOVE_MM or not mask.any():
         return knee.labels.with_array(mask.astype(np.float32))
     height = ndimage.distance_transform_edt(mask, sampling=knee.in_plane_mm)
     height -= ndimage.distance_transform_edt(~mask, sampling=knee.in_plane_mm)

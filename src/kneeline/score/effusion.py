@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from kneeline.grading import EFFUSION_DEPTH, EFFUSION_VOLUME, grade_effusion_depth, grade_effusion_volume
 from kneeline.labels import Label
-from kneeline.score.frame import Knee, box_around
+from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 
@@ -40,8 +40,6 @@ MIN_SHAFT_MM = 30.0
 MAX_TILT_DEGREES = 25.0
 # A bone is described as well by this many of its voxels as by all.
 ENOUGH_POINTS = 100_000
-# Wider image spacing leaves a single image in the midline band.
-MAX_SLICE_MM = 4.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +92,7 @@ def measure_effusion(knee: Knee) -> Row:
         row["pouch_in_view"] = _pouch_in_view(knee, voxels, patella, axes)
         if not row["pouch_in_view"]:
             flags.append("pouch_truncated")
-        if knee.spacing_mm[0] > MAX_SLICE_MM:
+        if knee.spacing_mm[0] > THICK_SLICE_MM:
             flags.append("thick_slices")
     return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}
 

@@ -16,6 +16,9 @@ from kneeline.volume import SAGITTAL, Volume, medial_sign, mirror, reorient
 
 # Spacings within this share of the largest count as equal; the first of them (sagittal images) is the slice axis.
 SAME_SPACING = 0.05
+# Images further apart than this are flagged `thick_slices`: they miss half of a meniscal horn and leave a single one in
+# the midline of the patella. The usual knee protocol has 3 to 4 mm; the rest is room for rounding. As in ingest.
+THICK_SLICE_MM = 4.1
 
 
 @dataclass(frozen=True, eq=False)

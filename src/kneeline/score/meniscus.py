@@ -9,7 +9,7 @@ import numpy as np
 from kneeline.grading import REGIONS, SIGNAL, SignalRule, grade_signal
 from kneeline.labels import MENISCI, Label
 from kneeline.score import references
-from kneeline.score.frame import Knee, box_around
+from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
 from kneeline.score.rows import as_stored
@@ -19,8 +19,6 @@ from kneeline.tables import Row
 
 # Surroundings of a meniscus that hold its reference tissue.
 MARGIN_MM = 12.0
-# Images further apart than this miss half of a horn; the usual knee protocol has 3 to 4 mm.
-THICK_MM = 4.1
 # Fewer inner voxels than this, or a smaller share of the region, make its signal unsure: it is too thin to look into.
 FEW_VOXELS = 20
 FEW_SHARE = 0.15
@@ -106,7 +104,7 @@ def _rows(
     name: str, meniscus: _Meniscus, other: DarkLevel | None, train: EchoTrain | None, rule: SignalRule
 ) -> list[Row]:
     knee, tissue = meniscus.knee, meniscus.tissue
-    flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_MM else []
+    flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_SLICE_MM else []
     ratio, components = None, []
     if meniscus.brightness is None or meniscus.dark is None:
         flags.append("no_reference")
