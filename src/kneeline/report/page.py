@@ -25,6 +25,7 @@ from kneeline.report.analysis import (
     table_one_view,
 )
 from kneeline.report.appendix import validation_block
+from kneeline.report.dose import dose_figures
 from kneeline.report.flow import draw_flow, trace_steps
 from kneeline.report.gather import Results, gather
 from kneeline.report.knees import glance_view, knee_cards
@@ -133,6 +134,7 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
             )
             for k, outcome in enumerate(plots.outcomes_in_order(found[tables.ESTIMATES]))
         ],
+        "doses": dose_figures(found, config),
         "models": model_blocks(found[tables.ESTIMATES]),
         "joint_cells": joint_cells_view(found),
         "published": plain("Published counts with intervals and tests", tables.PUBLISHED, found[tables.PUBLISHED]),

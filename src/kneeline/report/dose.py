@@ -1,0 +1,131 @@
+"""Dose response on the page: odds along weekly distance, straight and as a spline, with what the cut alone says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kneeline import tables
+from kneeline.report.gather import Results
+from kneeline.report.plots import BLUE, GRID, ORANGE, SOFT, outcome_words, render
+from kneeline.report.words import estimate, interval
+from kneeline.tables import Row
+
+SPLINE_MODEL, CUT_MODEL = "cumulative_logit_spline", "cumulative_logit_crude_distance_cut"
+SPAN = (0.05, 20.0)  # odds ratios; what lies beyond is cut off, and the caption says so
+_LOOKS = (
+    ("linear", "straight line", ORANGE, (0, (5, 2))),
+    ("spline", "restricted cubic spline", BLUE, "solid"),
+)
+
+
+@dataclass(frozen=True)
+class Dose:
+    """An outcome's figure, or none and the reason."""
+
+    outcome: str
+    plot: str | None
+    caption: str
+
+
+def dose_figures(found: Results, config: Mapping[str, Any]) -> list[Dose]:
+    """One entry an outcome that has a spline model, estimated or refused, in the order of ESTIMATES."""
+    spline = [row for row in found[tables.ESTIMATES] if row["model"] == SPLINE_MODEL]
+    curves = found[tables.DOSE_RESPONSE]
+    entries = []
+    for k, outcome in enumerate(dict.fromkeys(row["outcome"] for row in [*spline, *curves])):
+        name = outcome_words(outcome)
+        points = [row for row in curves if row["outcome"] == outcome]
+        beside = _cut_words(found[tables.ESTIMATES], outcome)
+        if not points:
+            reasons = dict.fromkeys(row["reason"] for row in spline if row["outcome"] == outcome and row["reason"])
+            why = "; ".join(reasons) or "no reason was given"
+            entries.append(
+                Dose(name, None, f"{name[:1].upper()}{name[1:]}: no curve, refused ({why}). {beside}".strip())
+            )
+            continue
+        runners = modelled_distances(found.analysed, outcome, config["cohort"]["adjust"])
+        title = f"Adjusted odds ratio of a higher {name} along weekly distance, straight and as a spline"
+        plot = plot_dose(points, runners, config["cohort"]["distance_cut_km"], f"dose-{k}-{outcome}", title)
+        entries.append(Dose(name, plot, f"{_caption(points, name)} {beside}".strip()))
+    return entries
+
+
+def modelled_distances(knees: Sequence[Row], outcome: str, adjust: Sequence[str]) -> list[float]:
+    """Weekly distance (km) of each runner with a knee that is complete for the adjusted model."""
+    needed = (outcome, "strike_style", "weekly_distance_km", *adjust)
+    complete = [row for row in knees if all(row.get(name) is not None for name in needed)]
+    return sorted({row["participant_id"]: row["weekly_distance_km"] for row in complete}.values())
+
+
+def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, name: str, title: str) -> str:
+    """Both curves with 95 % bands on a log axis, the cut as a dashed line, a tick for each runner below.
+
+    Parameters
+    ----------
+    points
+        Rows of DOSE_RESPONSE of one outcome.
+    runners
+        Weekly distances (km), one a runner.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0.09, 0.15, 0.87, 0.74))
+        axes.set_yscale("log")
+        axes.set_ylim(*SPAN)
+        axes.minorticks_off()
+        ticks = (0.1, 0.25, 0.5, 1, 2, 4, 10)
+        axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        for tick in ticks:
+            axes.axhline(tick, color=GRID, linewidth=0.6, zorder=0)
+        axes.axhline(1, color=SOFT, linewidth=1, zorder=1)
+        for shape, text, colour, dashes in _LOOKS:
+            rows = sorted((row for row in points if row["shape"] == shape), key=lambda row: row["weekly_distance_km"])
+            km, ratio, low, high = (
+                np.array([np.nan if row[column] is None else row[column] for row in rows])
+                for column in ("weekly_distance_km", "odds_ratio", "ci_low", "ci_high")
+            )
+            axes.fill_between(km, low, high, color=colour, alpha=0.16, linewidth=0)
+            axes.plot(km, ratio, color=colour, linewidth=2, linestyle=dashes, label=text, gid=f"{shape}-curve")
+        axes.axvline(cut_km, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate(
+            f"{cut_km:g} km", (cut_km, 1), xycoords=("data", "axes fraction"), xytext=(4, -10),
+            textcoords="offset points", color=SOFT, fontsize=9.5,
+        )  # fmt: skip
+        axes.vlines(
+            runners, 0, 0.045, transform=axes.get_xaxis_transform(), color=SOFT, linewidth=1.2, alpha=0.8, gid="rug"
+        )
+        axes.set_xlim(left=0)
+        axes.set_xlabel("weekly distance (km)")
+        axes.set_ylabel("odds ratio, log scale")
+        axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
+
+    return render(name, title, 760, 340, draw)
+
+
+def _caption(points: Sequence[Row], name: str) -> str:
+    first = points[0]
+    beyond = any(row["ci_low"] < SPAN[0] or row["ci_high"] > SPAN[1] for row in points if row["ci_low"] is not None)
+    return (
+        f"Weekly distance against {name}: adjusted odds ratio of a higher grade, against {first['reference_km']:g} km "
+        f"a week; bands are pointwise 95 % intervals{', cut off at the edge of the figure' if beyond else ''}; "
+        f"{first['n_participants']} runners, {first['n_knees']} knees, a tick below for each runner. Where ticks are "
+        "few the curves rest on little."
+    )
+
+
+def _cut_words(estimates: Sequence[Row], outcome: str) -> str:
+    """What the cut alone says, in a sentence; nothing if it was not asked."""
+    row = next((r for r in estimates if r["model"] == CUT_MODEL and r["outcome"] == outcome), None)
+    if row is None:
+        return ""
+    if row["status"] == "refused":
+        return f"The cut alone was refused ({row['reason']})."
+    return (
+        f"The cut alone (at and above it against below, not adjusted): odds ratio {estimate(row['estimate'])} "
+        f"({interval(row['ci_low'], row['ci_high'])})."
+    )
