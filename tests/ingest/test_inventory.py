@@ -53,6 +53,13 @@ def test_a_second_study_of_a_knee_is_a_second_session(tmp_path):
     assert [row["path"].rsplit("/", 1)[1] for row in rows] == ["2025", "2026"]
 
 
+def test_a_study_named_after_one_of_its_two_knees_gives_two_rows(tmp_path):
+    for number, side in enumerate("LR", start=1):
+        paths = faults.good(tmp_path / "p" / side, laterality=side, series_number=number, uid_seed="p")
+        faults.edit(paths, lambda d, _: setattr(d, "StudyDescription", "MRI KNEE RIGHT"))
+    assert ids(inventory(tmp_path)) == [("sub-001", "ses-01", "L"), ("sub-001", "ses-01", "R")]
+
+
 def test_files_directly_in_the_root_are_one_participant(tmp_path):
     faults.good(tmp_path)
     (row,) = inventory(tmp_path)

@@ -40,6 +40,15 @@ def test_the_sidecar_gives_side_contrast_and_times(tmp_path):
     assert (knee.sidecar["EchoTime"], knee.sidecar["RepetitionTime"]) == (0.03, 3.2)
 
 
+@pytest.mark.parametrize("other", ["ProtocolName", "StudyDescription"])
+def test_texts_of_the_sidecar_that_differ_are_a_conflict(tmp_path, other):
+    write_volume(tmp_path / "knee.nii.gz", faults.leg())
+    (tmp_path / "knee.json").write_text(json.dumps({"SeriesDescription": "PD left knee", other: "right knee"}))
+    with pytest.raises(Refusal) as refusal:
+        load_knee(tmp_path)
+    assert refusal.value.code == "laterality_conflict"
+
+
 def test_what_ingest_wrote_it_reads_again_alike(tmp_path):
     from kneeline.ingest.run import ingest_scan
     from kneeline.tables import Scan

@@ -218,6 +218,59 @@ def test_two_sources_that_differ_are_a_conflict(tmp_path, table, tag, text):
     assert row["laterality_sources"] == ",".join(f"{k}={v}" for k, v in said.items() if v)
 
 
+def _texts(**texts):
+    def write(dataset, _):
+        for keyword in ("SeriesDescription", "ProtocolName", "BodyPartExamined", "StudyDescription"):
+            setattr(dataset, keyword, texts.get(keyword, ""))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("texts", "sources"),
+    [
+        ({"SeriesDescription": "SAG LEFT", "StudyDescription": "MRI KNEE RIGHT"}, "text=L,study=R"),
+        ({"SeriesDescription": "SAG LEFT", "ProtocolName": "KNEE RIGHT"}, "text=L,other_text=R"),
+        ({"ProtocolName": "KNEE RIGHT", "BodyPartExamined": "LKNEE"}, "text=L,other_text=R"),
+    ],
+)
+@pytest.mark.parametrize("table", [None, "L", "R"])
+def test_two_texts_that_differ_are_a_conflict_whatever_the_table_says(tmp_path, texts, sources, table):
+    faults.edit(faults.good(tmp_path / "in", laterality=None), _texts(**texts))
+    row = ingest_scan(scan(tmp_path / "in", laterality=table), tmp_path / "out")
+    assert (row["status"], row["reason_code"]) == ("quarantined", "laterality_conflict")
+    assert row["laterality_sources"] == (f"table={table}," if table else "") + sources
+
+
+@pytest.mark.parametrize(("table", "tag"), [("L", None), (None, "L"), ("L", "L")])
+def test_the_text_of_the_study_is_checked_against_the_table_and_the_tag(tmp_path, table, tag):
+    faults.edit(faults.good(tmp_path, laterality=tag), _texts(StudyDescription="MRI KNEE RIGHT"))
+    assert refusal_of(tmp_path, laterality=table).code == "laterality_conflict"
+
+
+def test_the_text_of_the_study_decides_where_nothing_else_speaks(tmp_path):
+    faults.edit(faults.good(tmp_path / "in", laterality=None), _texts(StudyDescription="MRI KNEE RIGHT"))
+    row = ingest_scan(scan(tmp_path / "in"), tmp_path / "out")
+    assert (row["laterality"], row["laterality_source"], row["laterality_sources"]) == ("R", "text", "study=R")
+
+
+@pytest.mark.parametrize("study", ["MRI KNEE LEFT AND RIGHT", "KNEES L/R"])
+def test_a_study_text_that_names_both_sides_is_no_vote(tmp_path, study):
+    faults.edit(faults.good(tmp_path, laterality="L"), _texts(SeriesDescription="SAG LEFT", StudyDescription=study))
+    assert load_knee(tmp_path).laterality_sources == "tag=L,text=L"
+
+
+def test_a_study_named_after_one_of_its_two_knees_still_gives_that_knee(tmp_path):
+    """The left series come first and would do as well; they differ from their study's text, the right ones do not."""
+    right = faults.leg(seed=2)
+    for number, (side, image) in enumerate([("L", faults.leg(seed=1)), ("R", right)], start=1):
+        paths = faults.good(tmp_path / side, image, laterality=side, series_number=number, uid_seed="s")
+        faults.edit(paths, _texts(StudyDescription="MRI KNEE RIGHT"))
+    assert_same_image(load_knee(tmp_path, "R").image, right)
+    assert refusal_of(tmp_path, laterality="L").code == "laterality_conflict"
+    assert refusal_of(tmp_path).code == "two_knees_in_folder"
+
+
 def test_series_of_the_other_knee_are_no_candidates(tmp_path):
     right, left = faults.leg(seed=1), faults.leg(seed=2)
     faults.good(tmp_path / "1", right, laterality="R")

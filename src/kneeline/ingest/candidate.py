@@ -17,7 +17,7 @@ from kneeline.ingest.echoes import anatomical_echo
 from kneeline.ingest.frames import Frame, frames_of
 from kneeline.ingest.geometry import plane_of
 from kneeline.ingest.headers import Found
-from kneeline.ingest.laterality import side_in_text, votes_of
+from kneeline.ingest.laterality import text_votes, votes_of
 from kneeline.ingest.stacking import Stack, group_series, stack_echoes
 from kneeline.ingest.whitelist import acquisition_from_sidecar, acquisition_of
 from kneeline.ingest.words import words_in
@@ -179,15 +179,12 @@ def _examine_nifti(candidate: Candidate, path: Path) -> None:
 
 
 def nifti_votes(sidecar: dict[str, Any]) -> dict[str, str]:
-    """What a sidecar says: `tag` from Laterality (as kneeline writes it), `text` from the series' names."""
+    """What a sidecar says: `tag` from Laterality (as kneeline writes it), and the votes of `text_votes`."""
     votes = {}
     side = str(sidecar.get("Laterality") or sidecar.get("ImageLaterality") or "").strip().upper()
     if side in ("L", "R"):
         votes["tag"] = side
-    said = {side_in_text(sidecar.get(k)) for k in ("SeriesDescription", "ProtocolName", "BodyPartExamined")} - {None}
-    if len(said) == 1:
-        votes["text"] = said.pop()
-    return votes
+    return votes | text_votes(lambda keyword: [sidecar.get(keyword)])
 
 
 def _nifti_contrast(candidate: Candidate) -> Contrast:

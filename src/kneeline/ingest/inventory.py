@@ -15,7 +15,7 @@ from kneeline.errors import Refusal
 from kneeline.ingest.candidate import nifti_votes
 from kneeline.ingest.frames import frames_of
 from kneeline.ingest.headers import File, scan_paths
-from kneeline.ingest.laterality import votes_of
+from kneeline.ingest.laterality import series_sides, votes_of
 from kneeline.ingest.nifti import read_sidecar
 from kneeline.tables import Row
 
@@ -72,7 +72,7 @@ def _side_of(files: list[File]) -> str | None:
 
 
 def _one_side(votes: dict[str, str]) -> str | None:
-    sides = set(votes.values())
+    sides = series_sides(votes) or set(votes.values())
     return sides.pop() if len(sides) == 1 else None
 
 

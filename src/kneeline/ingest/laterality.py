@@ -6,7 +6,7 @@ LI...) count only beside a word for knee. No text leaves this module, only L or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kneeline.errors import Refusal
@@ -33,14 +33,18 @@ _SHORT = {"L": {"L", "LT", "LI"}, "R": {"R", "RT", "RE"}}
 _FUSED = {"L": {"LKNEE", "KNEEL", "LKNIE", "LTKNEE"}, "R": {"RKNEE", "KNEER", "RKNIE", "RTKNEE"}}
 _KNEE = {"KNEE", "KNIE", "KNEES", "KNIEGELENK", "GENOU", "RODILLA", "GINOCCHIO", "JOELHO", "KN"}
 
-# Texts about the series decide before texts about the whole study.
-_SERIES_TEXTS = ("SeriesDescription", "ProtocolName", "BodyPartExamined")
-_STUDY_TEXTS = ("StudyDescription",)
+_TEXTS = {"text": ("SeriesDescription", "ProtocolName", "BodyPartExamined"), "study": ("StudyDescription",)}
+# Sources in the order in which they decide; a second text that differs from the first is a source of its own.
+_STUDY = ("study", "other_study")
+_HEADER = ("tag", "text", "other_text", *_STUDY)
 
 
 @dataclass(frozen=True)
 class Side:
-    """What was found. `votes` maps each source that spoke (table, tag, text) to L or R, in that order."""
+    """What was found. `votes` maps each source that spoke (table, tag, text, study) to L or R, in that order.
+
+    `source` is table, tag or text; what the study's text decided counts as decided by a text.
+    """
 
     laterality: str | None
     source: str | None
@@ -63,7 +67,7 @@ def side_in_text(text: object) -> str | None:
 
 
 def votes_of(frames: Iterable[Frame]) -> dict[str, str]:
-    """What the headers of a series say: `tag` and `text`, each L or R.
+    """What the headers of a series say: `tag`, and the votes of `text_votes`.
 
     Raises
     ------
@@ -78,13 +82,29 @@ def votes_of(frames: Iterable[Frame]) -> dict[str, str]:
         raise conflict({"one laterality tag": "L", "another": "R"})
     votes = {"tag": tags.pop()} if tags else {}
     files = {id(f.file): f.file for f in frames}.values()
-    for keywords in (_SERIES_TEXTS, _STUDY_TEXTS):
-        said = {side_in_text(text) for text in {str(f.get(k, "")) for f in files for k in keywords}} - {None}
-        if len(said) == 1:
-            votes["text"] = said.pop()
-        if said or "text" in votes:
-            break
+    return votes | text_votes(lambda keyword: {str(f.get(keyword, "")) for f in files})
+
+
+def text_votes(values_of: Callable[[str], Iterable[object]]) -> dict[str, str]:
+    """What texts say: `text` those of the series, `study` that of the study, each L or R.
+
+    Texts that contradict each other give two votes (`text` and `other_text`), which no resolution survives.
+
+    Parameters
+    ----------
+    values_of
+        All values of a keyword.
+    """
+    votes = {}
+    for name, keywords in _TEXTS.items():
+        sides = {side_in_text(value) for keyword in keywords for value in values_of(keyword)} - {None}
+        votes |= dict(zip((name, f"other_{name}"), sorted(sides), strict=False))
     return votes
+
+
+def series_sides(votes: Mapping[str, str]) -> set[str]:
+    """The sides named for the series itself: where a study holds both knees, its own text tells none apart."""
+    return {side for source, side in votes.items() if source not in _STUDY}
 
 
 def resolve_side(table: str | None, votes: Mapping[str, str]) -> Side:
@@ -96,15 +116,22 @@ def resolve_side(table: str | None, votes: Mapping[str, str]) -> Side:
         `laterality_conflict` when two sources differ.
     """
     every = {"table": table} if table else {}
-    every |= {source: votes[source] for source in ("tag", "text") if source in votes}
+    every |= {source: votes[source] for source in _HEADER if source in votes}
     if len(set(every.values())) > 1:
         raise conflict(every)
     source = next(iter(every), None)
-    return Side(every.get(source), source, every)
+    return Side(every.get(source), "text" if source in _STUDY else source, every)
 
 
 def conflict(votes: Mapping[str, str]) -> Refusal:
-    names = {"table": "the scans table", "tag": "the header's laterality tag", "text": "the text naming the series"}
+    names = {
+        "table": "the scans table",
+        "tag": "the header's laterality tag",
+        "text": "a text naming the series",
+        "other_text": "another text naming the series",
+        "study": "the text naming the study",
+        "other_study": "another text naming the study",
+    }
     said = ", ".join(f"{names.get(source, source)} says {side}" for source, side in votes.items())
     return Refusal(
         "laterality_conflict",

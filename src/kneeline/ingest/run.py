@@ -17,7 +17,7 @@ from kneeline.errors import Refusal
 from kneeline.ingest.candidate import Candidate, find_candidates, is_wide, read_candidate
 from kneeline.ingest.echoes import ANATOMICAL_ECHO_RULE
 from kneeline.ingest.headers import scan_paths
-from kneeline.ingest.laterality import Side, conflict, resolve_side
+from kneeline.ingest.laterality import Side, conflict, resolve_side, series_sides
 from kneeline.ingest.quality import quality_row
 from kneeline.tables import Row, Scan
 from kneeline.volume import Volume, other_side, write_array, write_volume
@@ -170,7 +170,7 @@ def _keep_one_side(candidates: list[Candidate], table: str | None) -> None:
         `laterality_conflict` when every side named is not the table's, `two_knees_in_folder` when the table is silent.
     """
     usable = [c for c in candidates if not c.refusal]
-    sides = [set(c.votes.values()) for c in usable]
+    sides = [series_sides(c.votes) for c in usable]
     named = set().union(*sides)
     if table is None:
         if {frozenset("L"), frozenset("R")} <= {frozenset(s) for s in sides}:
@@ -184,8 +184,9 @@ def _keep_one_side(candidates: list[Candidate], table: str | None) -> None:
             )
         return
     if named and table not in named:
-        votes = next(c.votes for c in usable if c.votes)
-        _refuse_all([c for c in usable if c.votes], conflict({"table": table} | votes))
+        speaking = [c for c, said in zip(usable, sides, strict=True) if said]
+        votes = speaking[0].votes
+        _refuse_all(speaking, conflict({"table": table} | votes))
     for candidate, said in zip(usable, sides, strict=True):
         if said == {other_side(table)}:
             candidate.refusal = Refusal("other_knee", "this series is of the other knee; it is not a candidate here")
