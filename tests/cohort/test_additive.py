@@ -2,10 +2,15 @@ import math
 
 import pytest
 
-from kneeline.cohort.additive import from_odds, from_risks
+from kneeline.cohort.additive import from_risks, interaction
 
 # Rothman and Keller 1972, oral cancer (controls, cases): neither, alcohol only, smoking only, both.
 ORAL_CANCER = [(20, 3), (12, 6), (18, 8), (166, 225)]
+
+
+def from_odds(cells):
+    """What R epiR prints for a case-control design; the stage itself uses risks, by the same delta method."""
+    return interaction(cells, lambda no, yes: (math.log(yes / no), 1 / yes + 1 / no))
 
 
 def test_rothman_and_keller():

@@ -30,17 +30,13 @@ class AdditiveInteraction:
     s: Effect | None
 
 
-def from_odds(cells: Cells) -> AdditiveInteraction:
-    """From odds ratios: right for a case-control design or a rare finding. No cell may be empty."""
-    return _interaction(cells, lambda no, yes: (math.log(yes / no), 1 / yes + 1 / no))
-
-
 def from_risks(cells: Cells) -> AdditiveInteraction:
     """From risk ratios: right for a common finding in a cross-sectional sample. No cell may lack the finding."""
-    return _interaction(cells, lambda no, yes: (math.log(yes / (no + yes)), 1 / yes - 1 / (no + yes)))
+    return interaction(cells, lambda no, yes: (math.log(yes / (no + yes)), 1 / yes - 1 / (no + yes)))
 
 
-def _interaction(cells: Cells, log_measure: Callable[[int, int], tuple[float, float]]) -> AdditiveInteraction:
+def interaction(cells: Cells, log_measure: Callable[[int, int], tuple[float, float]]) -> AdditiveInteraction:
+    """For any measure of a cell whose logarithm and variance `log_measure(without, with)` gives."""
     logs, variances = zip(*(log_measure(no, yes) for no, yes in cells), strict=True)
     # Every ratio shares the reference cell, hence its variance.
     covariance = np.diag(variances[1:]) + variances[0]

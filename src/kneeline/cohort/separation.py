@@ -7,8 +7,6 @@ probability falls and at least one rises for ever. Such a direction is found by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.optimize import linprog
 
@@ -34,9 +32,3 @@ def separating_parameters(upper: np.ndarray, lower: np.ndarray) -> list[int]:
         return []
     units = np.eye(k)
     return [i for i in range(k) if max(furthest(units[i]), furthest(-units[i])) > 1e-7]
-
-
-def binary_separation(outcome: Sequence[bool], design: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Names of the design's columns that separate a yes/no outcome; empty when a logit can be fitted."""
-    yes = np.asarray(outcome, dtype=bool)
-    return [names[i] for i in separating_parameters(design[yes], design[~yes])]
