@@ -24,45 +24,57 @@ def floors(project):
     return {r.name: str(r.specifier) for r in map(Requirement, project["dependencies"])}
 
 
-def conda_dependencies(path):
-    plain, pip = {}, {}
+def pins(lock: str) -> dict[str, list[tuple[Version, str]]]:
+    """Versions of each package in a lock file, each with its marker."""
+    found: dict[str, list[tuple[Version, str]]] = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip()):
+        pinned = re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)\s*(?:;([^\\]*))?", block)
+        assert pinned, block[:60]
+        assert "--hash=sha256:" in block, block[:60]
+        found.setdefault(pinned[1].lower(), []).append((Version(pinned[2]), pinned[3] or ""))
+    return found
+
+
+def conda_dependencies(path) -> dict[str, str]:
+    """Name on the Python side -> version specifier; every conda entry has to be a strict match spec."""
+    found = {}
     for entry in yaml.safe_load(path.read_text())["dependencies"]:
         if isinstance(entry, dict):
-            pip = {r.name: str(r.specifier) for r in map(Requirement, (e for e in entry["pip"] if e[0] != "-"))}
-            continue
-        spec = MatchSpec(entry, strict=True)
-        name = spec.name.normalized
-        if name not in ("python", "pip"):
-            requirement = Requirement(CONDA_NAMES.get(name, name) + entry.removeprefix(name))
-            plain[requirement.name] = str(requirement.specifier)
-    return {**plain, **pip}
+            requirements = [Requirement(e) for e in entry["pip"] if e[0] != "-"]
+        else:
+            name = MatchSpec(entry, strict=True).name.normalized
+            if name in ("python", "pip"):
+                continue
+            requirements = [Requirement(CONDA_NAMES.get(name, name) + entry.removeprefix(name))]
+        found |= {r.name: str(r.specifier) for r in requirements}
+    return found
 
 
 @pytest.mark.parametrize("path", ["environment.yml", "workflow/envs/kneeline.yaml"])
-def test_conda_environment_has_the_same_floors(path, floors):
-    assert conda_dependencies(ROOT / path) == floors
+def test_conda_environment_has_the_locked_versions(path, floors):
+    conda = conda_dependencies(ROOT / path)
+    assert set(conda) == set(floors)
+    for name, specifier in conda.items():
+        on_python_311 = [v for v, marker in pins("requirements.lock")[name] if ">= '3.12'" not in marker]
+        assert specifier == f"=={on_python_311[0]}", name
 
 
 @pytest.mark.parametrize("path", ["environment.yml", "workflow/envs/kneeline.yaml"])
-def test_conda_environment_has_the_same_python(path, project):
-    python = next(e for e in yaml.safe_load((ROOT / path).read_text())["dependencies"] if str(e).startswith("python"))
-    assert python == "python" + project["requires-python"]
+def test_conda_environment_has_a_python_that_the_project_allows(path, project):
+    entries = map(str, yaml.safe_load((ROOT / path).read_text())["dependencies"])
+    python = next(e for e in entries if e.startswith("python="))
+    assert Version(python.removeprefix("python=")) in Requirement("python" + project["requires-python"]).specifier
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_lock_satisfies_the_floors_is_hashed_and_names_no_address(lock, project):
     text = (ROOT / lock).read_text()
     assert not re.search(r"https?:|--index|--extra-index|--find-links", text)
-    pins: dict[str, list[Version]] = {}
-    for block in re.split(r"\n(?=\S)", text.strip()):
-        pinned = re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", block)
-        assert pinned, block[:60]
-        assert "--hash=sha256:" in block, block[:60]
-        pins.setdefault(pinned[1].lower(), []).append(Version(pinned[2]))
+    locked = pins(lock)
     for requirement in map(Requirement, project["dependencies"]):
-        versions = pins[requirement.name.lower()]
-        assert all(requirement.specifier.contains(v) for v in versions), requirement
-    assert not {"torch", "tensorflow"} & set(pins)
+        versions = locked[requirement.name.lower()]
+        assert all(requirement.specifier.contains(v) for v, _ in versions), requirement
+    assert not {"torch", "tensorflow"} & set(locked)
 
 
 def test_every_package_folder_is_shipped():
