@@ -1,6 +1,6 @@
 """CPU seconds of `import kneeline` and `kneeline --help`: whole processes, median of several.
 
-    python bench/startup.py
+python bench/startup.py
 """
 
 import os
