@@ -102,3 +102,26 @@ def test_two_by_two_table_is_a_half_added_to_each_cell():
     # For a saturated 2x2 table the penalty is exactly Haldane's half.
     fit = fit_firth([1] * 6 + [0] * 7 + [0] * 13, np.repeat([1, 0], 13), ["high"])
     assert fit.params[1] == pytest.approx(np.log(6.5 / 7.5) - np.log(0.5 / 13.5))
+
+
+def test_intervals_of_sparse_data_are_found_or_refused():
+    """One or two negatives among few runners and many terms: the penalised profile may have several peaks."""
+    rng = np.random.default_rng(18)
+    names, n = ["rearfoot", "distance", "age", "sex", "bmi"], 18
+    found = 0
+    for _ in range(10):
+        binary = rng.integers(0, 2, (n, 2))
+        x = np.column_stack(
+            [binary[:, 0], rng.normal(0, 1.5, (n, 1)), rng.normal(0, 9, (n, 1)), binary[:, 1], rng.normal(0, 2, (n, 1))]
+        )
+        outcome = np.ones(n)
+        outcome[rng.choice(n, int(rng.integers(1, 3)), replace=False)] = 0
+        try:
+            fit = fit_firth(outcome, x, names)
+            intervals = {name: fit.profile_interval(name) for name in names}
+        except Refusal:
+            continue
+        for name, (low, high) in intervals.items():
+            assert low < fit.params[fit.names.index(name)] < high
+        found += 1
+    assert found >= 3

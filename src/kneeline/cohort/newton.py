@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import optimize, stats
@@ -70,11 +71,10 @@ def profile_interval(evaluate: Evaluate, peak: Peak, which: int, level: float = 
     se = float(np.sqrt(np.linalg.inv(peak.information)[which, which]))
     start = peak.params
 
+    @cache  # the bracket's ends keep their signs when the root finder asks for them again
     def excess(value: float) -> float:
         nonlocal start
-        fixed = start.copy()
-        fixed[which] = value
-        reached = climb(evaluate, fixed, others)
+        reached = _best_climb(evaluate, (start, peak.params), which, value, others)
         start = reached.params
         return peak.value - reached.value - drop
 
@@ -91,3 +91,18 @@ def profile_interval(evaluate: Evaluate, peak: Peak, which: int, level: float = 
         start = peak.params
         ends.append(optimize.brentq(excess, min(inner, outer), max(inner, outer), xtol=1e-9))
     return float(ends[0]), float(ends[1])
+
+
+def _best_climb(evaluate: Evaluate, starts: Sequence[np.ndarray], which: int, value: float, others: list[int]) -> Peak:
+    """The highest peak found with one parameter fixed: a penalised likelihood of sparse data may have several."""
+    found, refusal = [], None
+    for start in starts:
+        fixed = start.copy()
+        fixed[which] = value
+        try:
+            found.append(climb(evaluate, fixed, others))
+        except Refusal as refused:
+            refusal = refused
+    if not found:
+        raise refusal
+    return max(found, key=lambda reached: reached.value)
