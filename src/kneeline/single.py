@@ -24,7 +24,6 @@ class ScoredKnee:
     verdict: str
     verdict_reason: str | None
     confidence: dict[str, float]
-    quality: Row
     meniscus: list[Row]
     effusion: Row
     cartilage: list[Row]
@@ -51,7 +50,6 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         verdict=segmentation.verdict,
         verdict_reason=segmentation.reason,
         confidence={label.label_name: value for label, value in segmentation.confidence.items()},
-        quality=knee.quality,
         meniscus=scores.meniscus,
         effusion=scores.effusion,
         cartilage=scores.cartilage,

@@ -131,7 +131,7 @@ def _within(value: float, low: float, high: float) -> float:
 def log_odds(runner: Row) -> float:
     """Linear predictor of a runner's grades: 0 for the reference runner."""
     log = {name: math.log(value) for name, value in TRUE_ODDS_RATIOS.items()}
-    rearfoot = float(runner["strike_style"] == "rearfoot")
+    rearfoot = float(grading.strike_group(runner["strike_style"]) == "rearfoot")
     tens = (runner["weekly_distance_km"] - _REFERENCE_KM) / 10
     return float(
         log["rearfoot"] * rearfoot
