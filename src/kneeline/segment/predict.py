@@ -8,25 +8,16 @@ segmentation.verdict      ok, review or unusable
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from kneeline.errors import Refusal
 from kneeline.labels import Label
-from kneeline.segment import cleanup, verdict
+from kneeline.segment import cleanup, engine, verdict
 from kneeline.segment.classes import Class
-from kneeline.segment.preprocess import Slices, prepare
+from kneeline.segment.preprocess import Slices, fine_classes, prepare
 from kneeline.volume import Laterality, Volume, reorient
-
-NETWORK = Path(__file__).parent / "network.onnx"
-# Threads of the network; the answer does not depend on it.
-THREADS_VARIABLE = "KNEELINE_THREADS"
-_BATCH = 2  # slices at a time: memory, not speed, decides
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ def segment(image: Volume, laterality: Laterality | None = None, threads: int | 
         `not_sagittal`, `not_a_knee`, `laterality_unknown`, `laterality_conflict`.
     """
     slices = prepare(image)
-    probability, raw = _predict(slices, threads)
+    probability, raw = engine.predict(slices, threads)
     classes = cleanup.clean(raw, slices.spacing_mm)
     _check_knee(classes, slices)
     fibula = cleanup.fibula_laterality(classes, slices.spacing_mm)
@@ -66,10 +57,7 @@ def segment(image: Volume, laterality: Laterality | None = None, threads: int | 
     named = cleanup.name_sides(classes, middle, laterality)
     confidence = _confidence(probability, classes, named)
 
-    removed = classes != raw
-    fine = np.empty(slices.canonical.shape, np.uint8)
-    for i, plane in enumerate(_fine_classes(slices, probability, classes, removed)):
-        fine[i] = plane
+    fine = fine_classes(slices, probability, classes, classes != raw)
     labels = cleanup.name_sides(fine, middle, laterality)
     on_grid = reorient(Volume(labels, slices.canonical.affine), image.orientation)
     volumes = _volumes_ml(labels, image.voxel_mm3)
@@ -82,49 +70,6 @@ def segment(image: Volume, laterality: Laterality | None = None, threads: int | 
         judged,
         reason,
     )
-
-
-@lru_cache(maxsize=2)
-def _session(threads: int):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Image sizes differ from knee to knee: planning memory per size only grows it.
-    options.enable_mem_pattern = False
-    return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
-
-
-def _predict(slices: Slices, threads: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of each class, (n, classes, H, W) float16, and the most probable one, (n, H, W) uint8, at the
-    network's pixel size."""
-    threads = threads or int(os.environ.get(THREADS_VARIABLE) or 1)
-    session = _session(threads)
-    n, h, w = slices.array.shape
-    out = np.zeros((n, len(Class), h, w), np.float16)
-    out[:, Class.BACKGROUND] = 1
-    best = np.zeros((n, h, w), np.uint8)
-    rows, columns = slices.box
-    for first in range(0, n, _BATCH):
-        last = min(first + _BATCH, n)
-        answer = session.run(None, {"slices": slices.inputs(first, last)})[0]
-        answer = answer[:, :, : rows.stop - rows.start, : columns.stop - columns.start]
-        out[first:last, :, rows, columns] = answer
-        best[first:last, rows, columns] = _argmax(answer)
-    return out, best
-
-
-def _argmax(probability: np.ndarray) -> np.ndarray:
-    """argmax over axis 1, plane by plane: several times faster than numpy's over a short, strided axis."""
-    highest = probability[:, 0].copy()
-    best = np.zeros(highest.shape, np.uint8)
-    for cls in range(1, probability.shape[1]):
-        wins = probability[:, cls] > highest
-        np.copyto(highest, probability[:, cls], where=wins)
-        best[wins] = cls
-    return best
 
 
 def _check_knee(classes: np.ndarray, slices: Slices) -> None:
@@ -158,29 +103,6 @@ def _confidence(probability: np.ndarray, classes: np.ndarray, named: np.ndarray)
     own = np.take_along_axis(probability, classes[:, None], 1)[:, 0]
     found = [Label(v) for v in np.unique(named) if v]
     return {label: float(own[named == label].mean(dtype=np.float64)) for label in found}
-
-
-def _fine_classes(
-    slices: Slices, probability: np.ndarray, classes: np.ndarray, changed: np.ndarray
-) -> Iterator[np.ndarray]:
-    """Classes of each slice at the image's own pixels: the most probable after interpolation."""
-    shape = slices.canonical.shape[1:]
-    for plane, cleaned, touched in zip(probability, classes, changed, strict=True):
-        present = np.unique(cleaned)
-        if present.size == 1:
-            yield np.full(shape, present[0], np.uint8)
-            continue
-        best = np.full(shape, -1.0, np.float32)
-        out = np.zeros(shape, np.uint8)
-        for cls in present:
-            score = plane[cls].astype(np.float32)
-            if touched.any():  # what clean-up decided is certain
-                score[touched] = (cleaned[touched] == cls).astype(np.float32)
-            score = (slices.to_columns @ (slices.to_rows @ score).T).T
-            wins = score > best
-            best[wins] = score[wins]
-            out[wins] = cls
-        yield out
 
 
 def _volumes_ml(labels: np.ndarray, voxel_mm3: float) -> dict[Label, float]:

@@ -116,6 +116,36 @@ def prepare(image: Volume) -> Slices:
     )
 
 
+def fine_classes(slices: Slices, probability: np.ndarray, classes: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """Classes (uint8) at the image's own pixels, canonical orientation: the most probable after interpolation.
+
+    Parameters
+    ----------
+    probability
+        (n, classes, H, W) at the network's pixels.
+    classes
+        (n, H, W): cleaned; a slice gets no class that it does not have here.
+    changed
+        (n, H, W): where clean-up decided; that is certain.
+    """
+    out = np.zeros(slices.canonical.shape, np.uint8)
+    for index, (plane, cleaned, touched) in enumerate(zip(probability, classes, changed, strict=True)):
+        present = np.unique(cleaned)
+        if present.size == 1:
+            out[index] = present[0]
+            continue
+        best = np.full(out.shape[1:], -1.0, np.float32)
+        for cls in present:
+            score = plane[cls].astype(np.float32)
+            if touched.any():
+                score[touched] = (cleaned[touched] == cls).astype(np.float32)
+            score = (slices.to_columns @ (slices.to_rows @ score).T).T
+            wins = score > best
+            best[wins] = score[wins]
+            out[index][wins] = cls
+    return out
+
+
 def _limb(array: np.ndarray, axis: int) -> slice:
     """Rows (axis 1) or columns (axis 2) that hold more than noise, widened to a multiple of the stride."""
     bright = (array > _AIR).mean(3 - axis).max(0) > 0.03
