@@ -14,7 +14,7 @@ import numpy as np
 
 from kneeline.errors import Refusal
 from kneeline.labels import Label
-from kneeline.segment import cleanup, engine, verdict
+from kneeline.segment import calibration, cleanup, engine, verdict
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import Slices, fine_classes, prepare
 from kneeline.volume import Laterality, Volume, reorient
@@ -28,9 +28,12 @@ class Segmentation:
     confidence: dict[Label, float]  # of the structures found
     verdict: verdict.Verdict
     reason: str | None
+    certainty: Volume | None = None  # float32, as labels: calibrated probability that a voxel's label is right
 
 
-def segment(image: Volume, laterality: Laterality | None = None, threads: int | None = None) -> Segmentation:
+def segment(
+    image: Volume, laterality: Laterality | None = None, threads: int | None = None, with_certainty: bool = False
+) -> Segmentation:
     """Label the structures of one knee.
 
     Parameters
@@ -41,6 +44,8 @@ def segment(image: Volume, laterality: Laterality | None = None, threads: int | 
         Side of the body if known. The fibula, which is lateral, must not contradict it; None lets it decide.
     threads
         Of the network; None takes the environment's KNEELINE_THREADS, or 1.
+    with_certainty
+        Also give the certainty of each voxel, which costs about half a second more for 30 slices.
 
     Raises
     ------
@@ -59,16 +64,22 @@ def segment(image: Volume, laterality: Laterality | None = None, threads: int | 
 
     fine = fine_classes(slices, probability, classes, classes != raw)
     labels = cleanup.name_sides(fine, middle, laterality)
-    on_grid = reorient(Volume(labels, slices.canonical.affine), image.orientation)
+    certain = calibration.certainty(slices, probability, fine) if with_certainty else None
+
+    def on_grid(array: np.ndarray) -> Volume:
+        turned = reorient(Volume(array, slices.canonical.affine), image.orientation)
+        return image.with_array(np.ascontiguousarray(turned.array))
+
     volumes = _volumes_ml(labels, image.voxel_mm3)
     judged, reason = verdict.judge(volumes, confidence)
     return Segmentation(
-        image.with_array(np.ascontiguousarray(on_grid.array)),
+        on_grid(labels),
         laterality,
         fibula,
         {label: confidence[label] for label in volumes if label in confidence},
         judged,
         reason,
+        None if certain is None else on_grid(certain),
     )
 
 
