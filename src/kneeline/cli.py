@@ -7,6 +7,7 @@ config or a sheet is wrong. Each subcommand imports what it needs when it runs, 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--results", type=Path, default=Path("results"))
 
     sub = command("validate", _validate, "measure accuracy on simulated knees that the network never saw")
-    sub.add_argument("--knees", type=int, default=12, help="how many knees (default: 12)")
+    sub.add_argument("--knees", type=int, default=18, help="how many knees; nine make a round (default: 18)")
+    sub.add_argument("--jobs", type=int, default=1, help="processes; the figures do not depend on it (default: 1)")
+    sub.add_argument("--plot", type=Path, help="also write the reliability plot (.svg)")
     sub.add_argument("-o", "--out", type=Path, help="Markdown file to write (default: print)")
     return parser
 
@@ -315,14 +318,27 @@ def _report(arguments) -> int:
 
 
 def _validate(arguments) -> int:
-    from kneeline import validate
-    from kneeline.tables import write_text
+    if arguments.knees < 1 or arguments.jobs < 1:
+        raise UsageError("--knees and --jobs take a number of at least 1")
+    if arguments.plot and arguments.plot.suffix != ".svg":
+        raise UsageError(f"{arguments.plot}: the plot's name must end in .svg")
 
-    text = validate.validate(arguments.knees)
+    from kneeline.tables import write_text
+    from kneeline.validate.page import page
+    from kneeline.validate.plot import reliability_svg
+    from kneeline.validate.run import measure_knees
+
+    cases = measure_knees(arguments.knees, arguments.jobs, lambda line: print(line, file=sys.stderr, flush=True))
+    command, figure = f"kneeline validate --knees {arguments.knees}", None
+    if arguments.plot:
+        write_text(arguments.plot, reliability_svg(cases))
+        folder = arguments.out.parent if arguments.out else Path()
+        figure = Path(os.path.relpath(arguments.plot, folder)).as_posix()
+        command += f" --plot {arguments.plot.as_posix()}"
     if arguments.out:
-        write_text(arguments.out, text)
+        write_text(arguments.out, page(cases, f"{command} -o {arguments.out.as_posix()}", figure))
     else:
-        sys.stdout.write(text)
+        sys.stdout.write(page(cases, command, figure))
     return DONE
 
 
