@@ -1,60 +1,177 @@
-"""The network run on slices: the one place that knows which engine does it and with how many threads."""
+"""The network run on slices: the one place that knows which engine does it.
+
+Both engines compute in float32, on any machine: an engine left to itself would choose bfloat16 where the processor has
+it, and labels would depend on the machine. Each slice is computed by one thread.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from kneeline.errors import UsageError
+from kneeline.segment import threads as side_by_side
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import Slices
 
 NETWORK = Path(__file__).parent / "network.onnx"
-# Threads of the network; the answer does not depend on it.
-THREADS_VARIABLE = "KNEELINE_THREADS"
-_BATCH = 2  # slices at a time: memory, not speed, decides
+ENGINE_VARIABLE = "KNEELINE_ENGINE"
+PRECISION = "float32"
+# Slices nearer to each other than half of this are not all shown to the network: what lies between two is interpolated.
+APART_MM = 1.5
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`run` takes (1, 3, H, W) float32 to (1, classes, H, W); several threads may call it at the same time."""
+
+    name: str
+    version: str
+    run: Callable[[np.ndarray], np.ndarray]
+
+
+def chosen_name() -> str:
+    """The engine that the environment asks for.
+
+    Raises
+    ------
+    UsageError
+        When it is not one of ENGINES.
+    """
+    name = os.environ.get(ENGINE_VARIABLE) or "onnxruntime"
+    if name not in ENGINES:
+        raise UsageError(f"{ENGINE_VARIABLE} takes {' or '.join(ENGINES)}, not {name!r}")
+    return name
 
 
 @lru_cache(maxsize=2)
-def _session(threads: int):
+def load(name: str, threads: int) -> Engine:
+    """An engine that holds the network, for so many callers at a time.
+
+    Raises
+    ------
+    UsageError
+        When the engine is not installed.
+    """
+    return ENGINES[name](threads)
+
+
+def _onnxruntime(threads: int) -> Engine:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Image sizes differ from knee to knee: planning memory per size only grows it.
     options.enable_mem_pattern = False
-    return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
+    return Engine("onnxruntime", onnxruntime.__version__, lambda array: session.run(None, {"slices": array})[0])
 
 
-def predict(slices: Slices, threads: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _openvino(threads: int) -> Engine:
+    try:
+        import openvino
+    except ImportError:
+        raise UsageError(
+            f'{ENGINE_VARIABLE} asks for OpenVINO, which is not installed; pip install "kneeline[openvino]", or unset '
+            f"{ENGINE_VARIABLE}"
+        ) from None
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        # As many streams as callers, each of one thread.
+        "NUM_STREAMS": threads,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
+    }
+    model = openvino.Core().compile_model(str(NETWORK), "CPU", settings)
+
+    def run(array: np.ndarray) -> np.ndarray:
+        return model.create_infer_request().infer({"slices": array})[0]
+
+    return Engine("openvino", openvino.__version__.split("-")[0], run)
+
+
+ENGINES: dict[str, Callable[[int], Engine]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+
+
+def provenance() -> dict[str, str]:
+    """What computes the answer: engine, its version, precision."""
+    engine = load(chosen_name(), side_by_side.count())
+    return {"engine": engine.name, "version": engine.version, "precision": PRECISION}
+
+
+def predict(slices: Slices, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Probability of each class, (n, classes, H, W) float16, and the most probable one, (n, H, W) uint8, at the
-    network's pixel size."""
-    threads = threads or int(os.environ.get(THREADS_VARIABLE) or 1)
-    session = _session(threads)
+    network's pixel size; outside the limb all is background.
+
+    Parameters
+    ----------
+    threads
+        None takes the environment's KNEELINE_THREADS, or 1.
+
+    Raises
+    ------
+    UsageError
+        When the environment asks for an engine that does not exist or is not installed.
+    """
+    threads = side_by_side.count(threads)
+    engine = load(chosen_name(), threads)
     n, h, w = slices.array.shape
-    out = np.zeros((n, len(Class), h, w), np.float16)
-    out[:, Class.BACKGROUND] = 1
+    probability = np.zeros((n, len(Class), h, w), np.float16)
+    probability[:, Class.BACKGROUND] = 1
     best = np.zeros((n, h, w), np.uint8)
     rows, columns = slices.box
-    for first in range(0, n, _BATCH):
-        last = min(first + _BATCH, n)
-        answer = session.run(None, {"slices": slices.inputs(first, last)})[0]
-        answer = answer[:, :, : rows.stop - rows.start, : columns.stop - columns.start]
-        out[first:last, :, rows, columns] = answer
-        best[first:last, rows, columns] = _argmax(answer)
-    return out, best
+    shown = slices_to_show(n, slices.spacing_mm[0])
+    neighbours = {i: (a, b) for a, b in zip(shown, shown[1:], strict=False) for i in range(a + 1, b)}
+
+    def show(i: int) -> None:
+        answer = engine.run(slices.inputs(i, i + 1))[0, :, : rows.stop - rows.start, : columns.stop - columns.start]
+        keep(i, answer)
+
+    def interpolate(i: int) -> None:
+        # The sum is the same from either side: a mirrored knee gives the mirrored answer to the last bit.
+        before, after = (
+            probability[j, :, rows, columns] * np.float32(weight)
+            for j, weight in zip(neighbours[i], _weights(i, *neighbours[i]), strict=True)
+        )
+        keep(i, before + after)
+
+    def keep(i: int, answer: np.ndarray) -> None:
+        probability[i, :, rows, columns] = answer
+        best[i, rows, columns] = _argmax(answer)
+
+    side_by_side.each(show, shown, threads)
+    side_by_side.each(interpolate, neighbours, threads)
+    return probability, best
+
+
+def slices_to_show(n: int, spacing_mm: float) -> list[int]:
+    """Slices that the network is run on: all, or, when they lie close, some at most APART_MM apart.
+
+    The first and the last are among them, and the choice is the same from either end.
+    """
+    step = max(1, int(APART_MM / spacing_mm + 1e-3))
+    half = list(range(0, (n + 1) // 2, step))
+    if n - 1 - 2 * half[-1] > step:  # too far across the middle
+        half.append((n - 1) // 2)
+    return sorted({*half, *(n - 1 - i for i in half)})
+
+
+def _weights(i: int, before: int, after: int) -> tuple[float, float]:
+    return (after - i) / (after - before), (i - before) / (after - before)
 
 
 def _argmax(probability: np.ndarray) -> np.ndarray:
-    """argmax over axis 1, plane by plane: several times faster than numpy's over a short, strided axis."""
-    highest = probability[:, 0].copy()
+    """argmax over the first axis, plane by plane: several times faster than numpy's over a short, strided axis."""
+    highest = probability[0].copy()
     best = np.zeros(highest.shape, np.uint8)
-    for cls in range(1, probability.shape[1]):
-        wins = probability[:, cls] > highest
-        np.copyto(highest, probability[:, cls], where=wins)
+    for cls in range(1, len(probability)):
+        wins = probability[cls] > highest
+        np.copyto(highest, probability[cls], where=wins)
         best[wins] = cls
     return best

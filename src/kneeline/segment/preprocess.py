@@ -119,6 +119,9 @@ def prepare(image: Volume) -> Slices:
 def fine_classes(slices: Slices, probability: np.ndarray, classes: np.ndarray, changed: np.ndarray) -> np.ndarray:
     """Classes (uint8) at the image's own pixels, canonical orientation: the most probable after interpolation.
 
+    Only where the network's pixels around an image pixel differ is anything interpolated: where they agree, so does
+    every mean of them.
+
     Parameters
     ----------
     probability
@@ -128,21 +131,95 @@ def fine_classes(slices: Slices, probability: np.ndarray, classes: np.ndarray, c
     changed
         (n, H, W): where clean-up decided; that is certain.
     """
-    out = np.zeros(slices.canonical.shape, np.uint8)
-    for index, (plane, cleaned, touched) in enumerate(zip(probability, classes, changed, strict=True)):
-        present = np.unique(cleaned)
-        if present.size == 1:
-            out[index] = present[0]
-            continue
-        best = np.full(out.shape[1:], -1.0, np.float32)
-        for cls in present:
-            score = plane[cls].astype(np.float32)
-            if touched.any():
-                score[touched] = (cleaned[touched] == cls).astype(np.float32)
-            score = (slices.to_columns @ (slices.to_rows @ score).T).T
-            wins = score > best
-            best[wins] = score[wins]
-            out[index][wins] = cls
+    rows, columns = _taps(slices.to_rows), _taps(slices.to_columns)
+    out = np.empty(slices.canonical.shape, np.uint8)
+    for index, cleaned in enumerate(classes):
+        same = _class_if_uniform(cleaned, rows.weight.shape[1], columns.weight.shape[1])
+        fine = same[rows.first].take(columns.first, axis=1)
+        at = np.flatnonzero(fine == _MIXED)
+        if at.size:
+            used = _windows(same == _MIXED, cleaned.shape)
+            score = _scores(probability[index], cleaned, changed[index], used)
+            fine.ravel()[at] = _interpolate(score, np.cumsum(used) - 1, used.shape[1], rows, columns, at).argmax(1)
+        out[index] = fine
+    return out
+
+
+_MIXED = 255
+
+
+@dataclass(frozen=True, eq=False)
+class _Taps:
+    """A resampler's rows as runs of equal length: output i is sum(weight[i] * input[first[i] : first[i] + length])."""
+
+    first: np.ndarray
+    weight: np.ndarray  # (n_out, length)
+
+
+def _taps(matrix: sparse.csr_array) -> _Taps:
+    n_out, n_in = matrix.shape
+    entries = matrix.tocoo()
+    row, column, value = (part[entries.data > 0] for part in (entries.row, entries.col, entries.data))
+    first, last = np.full(n_out, n_in), np.zeros(n_out, int)
+    np.minimum.at(first, row, column)
+    np.maximum.at(last, row, column)
+    length = int((last - first).max()) + 1
+    first = np.minimum(first, n_in - length)
+    weight = np.zeros((n_out, length), np.float32)
+    weight[row, column - first[row]] = value
+    return _Taps(first, weight)
+
+
+def _class_if_uniform(classes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The class of each window of (height, width) pixels, by its first pixel; _MIXED where a window has several."""
+    h, w = classes.shape[0] - height + 1, classes.shape[1] - width + 1
+    out = classes[:h, :w].copy()
+    mixed = np.zeros((h, w), bool)
+    for i in range(height):
+        for j in range(width):
+            mixed |= classes[i : i + h, j : j + w] != out
+    out[mixed] = _MIXED
+    return out
+
+
+def _windows(mixed: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: pixels of any mixed window."""
+    h, w = mixed.shape
+    out = np.zeros(shape, bool)
+    for i in range(shape[0] - h + 1):
+        for j in range(shape[1] - w + 1):
+            out[i : i + h, j : j + w] |= mixed
+    return out
+
+
+def _scores(probability: np.ndarray, cleaned: np.ndarray, changed: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(used pixels, classes) float32: probability where nothing was changed, certainty where it was, and never a class
+    that is not there."""
+    score = probability[:, used].T.astype(np.float32)
+    touched = np.flatnonzero(changed[used])
+    score[touched] = 0
+    score[touched, cleaned[used][touched]] = 1
+    score[:, np.setdiff1d(np.arange(len(probability)), cleaned)] = -1
+    return score
+
+
+def _interpolate(
+    score: np.ndarray, place: np.ndarray, width: int, rows: _Taps, columns: _Taps, at: np.ndarray
+) -> np.ndarray:
+    """(pixels, classes): scores of the image pixels `at` (flat index).
+
+    Parameters
+    ----------
+    place
+        Row of `score` of each network pixel (flat index, lines of `width`).
+    """
+    row, column = np.divmod(at, len(columns.first))
+    corner = rows.first[row] * width + columns.first[column]
+    out = np.zeros((at.size, score.shape[1]), np.float32)
+    for i in range(rows.weight.shape[1]):
+        for j in range(columns.weight.shape[1]):
+            weight = rows.weight[row, i] * columns.weight[column, j]
+            out += weight[:, None] * score.take(place[corner + (i * width + j)], axis=0)
     return out
 
 
