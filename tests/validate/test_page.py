@@ -71,7 +71,8 @@ def test_failures_are_named(cases):
 def test_volumes_and_grades(cases):
     text = page(cases)
     assert "| all knees | 3 | 11.0 | +0.0 | -3.9 to 3.9 | 1.3 |" in text
-    assert "| joint fluid | 3 | 0.9" in section(text, "Volumes")
+    assert "| joint fluid | 3 | 0.9" in section(text, "Agreement of volumes")
+    assert "| medial meniscus | 3 | n/a | " in section(text, "Agreement of volumes")  # all built alike
     assert "| true 3 | 0 | 0 | 1 | 0 |" in text
     assert "3 regions, 1 not graded" in text
 

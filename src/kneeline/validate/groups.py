@@ -74,13 +74,9 @@ def volume_icc(pairs: Iterable[tuple[float, float]]) -> Icc | None:
     return icc_agreement(values)
 
 
-def fluid_pairs(cases: Iterable[Case], above_ml: float = 0.0) -> list[tuple[float, float]]:
-    """Built and scored fluid (mL) of effusions above a size."""
-    return [
-        (case.truth.fluid_ml, case.found.fluid_ml)
-        for case in cases
-        if case.found and case.found.fluid_ml is not None and case.truth.fluid_ml > above_ml
-    ]
+def fluid_pairs(cases: Iterable[Case]) -> list[tuple[float, float]]:
+    """Built and scored fluid (mL)."""
+    return [(c.truth.fluid_ml, c.found.fluid_ml) for c in cases if c.found and c.found.fluid_ml is not None]
 
 
 def meniscus_pairs(cases: Iterable[Case], meniscus: Label) -> list[tuple[float, float]]:
@@ -90,3 +86,13 @@ def meniscus_pairs(cases: Iterable[Case], meniscus: Label) -> list[tuple[float, 
         for case in cases
         if case.found and meniscus in case.found.structures
     ]
+
+
+def grid_pairs(cases: Iterable[Case], label: Label) -> list[tuple[float, float]]:
+    """Volume (mL) of a structure in the true labels and in those found, both on the image's grid."""
+    return [(s.true_mm3 / 1000, s.found_mm3 / 1000) for s in structures(cases, label)]
+
+
+def effusions(cases: Iterable[Case]) -> list[Case]:
+    """Knees with more fluid than a normal one holds."""
+    return [case for case in cases if case.truth.fluid_ml > EFFUSIONS_ML[0]]

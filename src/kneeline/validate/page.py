@@ -19,7 +19,9 @@ from kneeline.validate.groups import (
     by_effusion,
     by_lesion,
     by_thickness,
+    effusions,
     fluid_pairs,
+    grid_pairs,
     mean,
     meniscus_pairs,
     structures,
@@ -42,8 +44,8 @@ def page(cases: Sequence[Case], command: str = "kneeline validate", figure: str 
         *((f"{metric.title}, by contrast", _by_contrast(done, metric)) for metric in METRICS),
         *((f"{metric.title}, by slices and effusion", _by_slices_and_effusion(done, metric)) for metric in METRICS),
         ("Menisci by lesion", _lesions(done)),
-        ("Volumes: built and found", _volumes(done)),
-        ("Fluid volume (mL)", _fluid(done)),
+        ("Agreement of volumes", _volumes(done)),
+        ("Fluid volume, built and reported (mL)", _fluid(done)),
         ("Lost and invented structures", _lost(cases)),
         ("Verdicts and refusals", _verdicts(cases)),
         ("Reliability", _reliability(done, figure)),
@@ -186,21 +188,26 @@ def _lesions(cases: list[Case]) -> str:
 
 
 def _volumes(cases: list[Case]) -> str:
-    small = EFFUSIONS_ML[0]
+    large, fluid = effusions(cases), Label.JOINT_FLUID
     measured = [
-        ("joint fluid", fluid_pairs(cases)),
-        (f"joint fluid, effusions above {small:g} mL", fluid_pairs(cases, small)),
-        *((_words(label), meniscus_pairs(cases, label)) for label in MENISCI.values()),
+        ("joint fluid", fluid_pairs(cases), grid_pairs(cases, fluid)),
+        (f"joint fluid, effusions above {EFFUSIONS_ML[0]:g} mL", fluid_pairs(large), grid_pairs(large, fluid)),
+        *((_words(m), meniscus_pairs(cases, m), grid_pairs(cases, m)) for m in MENISCI.values()),
     ]
-    rows = []
-    for name, pairs in measured:
-        icc = volume_icc(pairs)
-        interval = f"{icc.low:.3f} to {icc.high:.3f}" if icc else NOTHING
-        rows.append([name, str(len(pairs)), _number(icc and icc.estimate, ".3f"), interval])
     return (
-        "What was built into the knee against what is reported (fluid: by scoring), all contrasts and slices: "
-        "ICC(A,1), absolute agreement.\n\n" + _markdown(["", "knees", "ICC(A,1)", "95 % interval"], rows)
+        "ICC(A,1), absolute agreement, with its 95 % interval; all contrasts and slices. Built: what was built into "
+        "the knee against what is reported, so that what thick slices cannot show counts as an error. On the grid: "
+        "true and found labels of the image.\n\n"
+        + _markdown(
+            ["", "knees", "ICC, built", "ICC, on the grid"],
+            [[name, str(len(built)), _icc(built), _icc(grid)] for name, built, grid in measured],
+        )
     )
+
+
+def _icc(pairs: list[tuple[float, float]]) -> str:
+    icc = volume_icc(pairs)
+    return f"{icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f})" if icc else NOTHING
 
 
 def _fluid(cases: list[Case]) -> str:

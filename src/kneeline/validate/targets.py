@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kneeline.cohort.intervals import clopper_pearson
 from kneeline.labels import Label
-from kneeline.validate.groups import EFFUSIONS_ML, by_contrast, fluid_pairs, mean, structures, volume_icc
+from kneeline.validate.groups import EFFUSIONS_ML, by_contrast, effusions, fluid_pairs, mean, structures, volume_icc
 from kneeline.validate.measure import Case
 from kneeline.validate.plan import USUAL_MM
 
@@ -62,7 +62,7 @@ def nothing_lost(case: Case) -> bool:
 def _dice_target(cases: list[Case], label: Label, least: float) -> Target:
     name = f"{label.label_name.replace('_', ' ')}, Dice"
     if label is Label.JOINT_FLUID:
-        cases = _effusions(cases)
+        cases = effusions(cases)
         name = f"{name}, effusions above {EFFUSIONS_ML[0]:g} mL"
     values = {contrast: [s.dice for s in structures(members, label)] for contrast, members in by_contrast(cases)}
     means = {contrast: mean(dices) for contrast, dices in values.items() if dices}
@@ -73,7 +73,7 @@ def _dice_target(cases: list[Case], label: Label, least: float) -> Target:
 
 
 def _fluid_icc_target(cases: list[Case]) -> Target:
-    pairs = fluid_pairs((c for c in cases if c.plan.slice_thickness_mm == USUAL_MM), EFFUSIONS_ML[0])
+    pairs = fluid_pairs(case for case in effusions(cases) if case.plan.slice_thickness_mm == USUAL_MM)
     icc = volume_icc(pairs)
     return Target(
         f"joint fluid, volume ICC, effusions above {EFFUSIONS_ML[0]:g} mL",
@@ -94,7 +94,3 @@ def _nothing_lost_target(cases: list[Case]) -> Target:
         f"95 % interval {interval.low:.3f} to {interval.high:.3f}" if interval else "n/a",
         len(cases),
     )
-
-
-def _effusions(cases: Iterable[Case]) -> list[Case]:
-    return [case for case in cases if case.truth.fluid_ml > EFFUSIONS_ML[0]]
