@@ -15,9 +15,9 @@ from kneeline.volume import SAGITTAL, reorient
 
 
 @pytest.fixture(scope="module")
-def certain(scan):
+def certain(coarse):
     """The scan in another order of axes, with certainty."""
-    return segment(reorient(scan.image, "PIR"), with_certainty=True)
+    return segment(reorient(coarse, "PIR"), with_certainty=True)
 
 
 def table(**pairs) -> calibration.Calibration:
@@ -48,9 +48,9 @@ def test_the_table_is_of_the_shipped_network():
     assert calibration.shipped().network_sha256 == digest
 
 
-def test_certainty_is_given_only_when_asked_and_changes_nothing_else(found, certain):
-    assert found.certainty is None
-    assert np.array_equal(reorient(certain.labels, SAGITTAL).array, found.labels.array)
+def test_certainty_is_given_only_when_asked_and_changes_nothing_else(found_coarse, certain):
+    assert found_coarse.certainty is None
+    assert np.array_equal(reorient(certain.labels, SAGITTAL).array, found_coarse.labels.array)
     assert certain.certainty.array.dtype == np.float32
     assert certain.certainty.geometry.same_as(certain.labels.geometry)
     assert 0 < certain.certainty.array.min() <= certain.certainty.array.max() < 1
@@ -59,7 +59,7 @@ def test_certainty_is_given_only_when_asked_and_changes_nothing_else(found, cert
 def test_certainty_is_the_share_of_labels_that_are_right(scan, certain):
     labels, certainty = (reorient(v, SAGITTAL).array for v in (certain.labels, certain.certainty))
     inside = labels > 0
-    right = labels == scan.labels.array
+    right = labels == scan.labels.array[::2]
     assert certainty[inside].mean() == pytest.approx(right[inside].mean(), abs=0.05)
     sure, unsure = (right[inside & chosen].mean() for chosen in (certainty > 0.9, certainty < 0.7))
     assert unsure < 0.75 < 0.9 < sure

@@ -48,39 +48,38 @@ def test_confidence_is_given_for_every_structure_found(found):
     assert all(0 < value <= 1 for value in found.confidence.values())
 
 
-def test_a_mirrored_knee_is_the_other_side_and_nothing_else(scan, found):
-    other = segment(mirror(scan.image))
+def test_a_mirrored_knee_is_the_other_side_and_nothing_else(coarse, found_coarse):
+    other = segment(mirror(coarse))
     assert (other.laterality, other.fibula_laterality) == ("L", "L")
-    assert np.array_equal(other.labels.array, found.labels.array)
-    assert other.confidence == pytest.approx(found.confidence)
-    assert other.verdict == found.verdict
+    assert np.array_equal(other.labels.array, found_coarse.labels.array)
+    assert other.confidence == pytest.approx(found_coarse.confidence)
+    assert other.verdict == found_coarse.verdict
 
 
-@pytest.mark.parametrize("codes", ["LAS", "PIR"])
-def test_the_order_and_direction_of_axes_do_not_matter(scan, found, codes):
-    turned = segment(reorient(scan.image, codes))
-    assert turned.labels.orientation == codes
-    assert np.array_equal(turned.labels.array, reorient(found.labels, codes).array)
+def test_the_order_and_direction_of_axes_do_not_matter(coarse, found_coarse):
+    turned = segment(reorient(coarse, "PSL"))
+    assert turned.labels.orientation == "PSL"
+    assert np.array_equal(turned.labels.array, reorient(found_coarse.labels, "PSL").array)
 
 
-def test_the_number_of_threads_does_not_matter(scan, found):
-    assert np.array_equal(segment(scan.image, threads=2).labels.array, found.labels.array)
+def test_the_number_of_threads_does_not_matter(coarse, found_coarse):
+    assert np.array_equal(segment(coarse, threads=2).labels.array, found_coarse.labels.array)
 
 
-def test_the_scale_and_type_of_grey_values_do_not_matter(scan, found):
-    scaled = scan.image.with_array(scan.image.array.astype(np.float32) * 4)
-    assert np.array_equal(segment(scaled).labels.array, found.labels.array)
+def test_the_scale_and_type_of_grey_values_do_not_matter(coarse, found_coarse):
+    scaled = coarse.with_array(coarse.array.astype(np.float32) * 4)
+    assert np.array_equal(segment(scaled).labels.array, found_coarse.labels.array)
 
 
-def test_a_side_against_the_fibula_is_a_conflict(scan):
+def test_a_side_against_the_fibula_is_a_conflict(coarse):
     with pytest.raises(Refusal, match="right one") as refusal:
-        segment(scan.image, "L")
+        segment(coarse, "L")
     assert refusal.value.code == "laterality_conflict"
 
 
 def test_without_a_fibula_a_given_side_stands_and_an_unknown_one_is_refused(scan):
     fibula = np.flatnonzero((scan.labels.array == Label.FIBULA).any((1, 2)))
-    # Slices medial of the fibula, and the part of the image above its head.
+    # Slices medial of the fibula.
     first = fibula[0]
     cut = Volume(scan.image.array[:first], scan.image.affine)
     assert segment(cut, "R").fibula_laterality is None
@@ -100,21 +99,6 @@ def test_medial_is_medial(scan, found):
         slices = [set(np.unique(np.nonzero(found.labels.array == v)[0])) for v in (cartilage, meniscus)]
         assert slices[0] & slices[1]
     assert all((found.labels.array == v).any() for v in CARTILAGES)
-
-
-@pytest.mark.parametrize("value", [7.0, 0.0, np.nan], ids=["constant", "empty", "nan"])
-def test_an_image_without_contrast_is_no_knee(value):
-    array = np.full((24, 128, 128), value, np.float32)
-    with pytest.raises(Refusal) as refusal:
-        segment(Volume(array, np.diag([4.0, 1, 1, 1])), "R")
-    assert refusal.value.code == "not_a_knee"
-
-
-def test_noise_is_never_trusted():
-    noise = np.random.default_rng(0).gamma(2.0, 50.0, (24, 160, 160)).astype(np.float32)
-    with pytest.raises(Refusal) as refusal:
-        segment(Volume(noise, np.diag([4.0, 0.8, 0.8, 1])), "R")
-    assert refusal.value.code == "not_a_knee"
 
 
 @pytest.mark.parametrize(("codes", "plane"), [("AIR", "coronal"), ("SAR", "axial")])

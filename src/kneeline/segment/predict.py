@@ -2,7 +2,7 @@
 
 segmentation = segment(image, "R")
 segmentation.labels       Volume of kneeline.labels.Label
-segmentation.confidence   mean probability inside each structure
+segmentation.confidence   share of each structure's voxels that is expected to be right
 segmentation.verdict      ok, review or unusable
 """
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from kneeline.errors import Refusal
 from kneeline.labels import Label
-from kneeline.segment import calibration, cleanup, engine, verdict
-from kneeline.segment.classes import Class
+from kneeline.segment import anatomy, calibration, cleanup, engine, verdict
+from kneeline.segment.admit import check_image
+from kneeline.segment.classes import CLASS_OF, Class
 from kneeline.segment.preprocess import Slices, fine_classes, prepare
 from kneeline.volume import Laterality, Volume, reorient
 
@@ -25,7 +26,7 @@ class Segmentation:
     labels: Volume  # uint8, on the image's own grid
     laterality: Laterality
     fibula_laterality: Laterality | None  # what the fibula says; None when it says nothing
-    confidence: dict[Label, float]  # of the structures found
+    confidence: dict[Label, float]  # of the structures found: share of voxels expected to be right, by calibration
     verdict: verdict.Verdict
     reason: str | None
     certainty: Volume | None = None  # float32, as labels: calibrated probability that a voxel's label is right
@@ -41,7 +42,8 @@ def segment(
     image
         Sagittal 2-D stack, or a 3-D image in any orientation; any spacing, any contrast.
     laterality
-        Side of the body if known. The fibula, which is lateral, must not contradict it; None lets it decide.
+        Side of the body if known. The fibula, which is lateral, must not contradict it; None lets it decide. In an
+        unusable segmentation the fibula has no vote.
     threads
         Of the network; None takes the environment's KNEELINE_THREADS, or 1.
     with_certainty
@@ -50,17 +52,25 @@ def segment(
     Raises
     ------
     Refusal
-        `not_sagittal`, `not_a_knee`, `laterality_unknown`, `laterality_conflict`.
+        `not_grayscale`, `bad_values`, `bad_geometry`, `too_few_slices`, `too_large`, `not_sagittal`, `not_a_knee`,
+        `laterality_unknown`, `laterality_conflict`.
     """
+    check_image(image)
     slices = prepare(image)
     probability, raw = engine.predict(slices, threads)
     classes = cleanup.clean(raw, slices.spacing_mm)
     _check_knee(classes, slices)
     fibula = cleanup.fibula_laterality(classes, slices.spacing_mm)
-    laterality = _resolve(laterality, fibula)
     middle = cleanup.middle_slice(classes, slices.spacing_mm)
-    named = cleanup.name_sides(classes, middle, laterality)
+    # What is measured is the same from either side, so the verdict can come before the side is settled.
+    named = cleanup.name_sides(classes, middle, laterality or fibula or "R")
     confidence = _confidence(probability, classes, named)
+    judged, reason = verdict.judge(anatomy.measure(named, slices.spacing_mm), confidence)
+    if judged == "unusable":
+        fibula = None
+        if laterality is None:
+            raise Refusal("not_a_knee", f"expected a knee from the side, what was found is none: {reason}")
+    laterality = _resolve(laterality, fibula)
 
     fine = fine_classes(slices, probability, classes, classes != raw)
     labels = cleanup.name_sides(fine, middle, laterality)
@@ -70,13 +80,12 @@ def segment(
         turned = reorient(Volume(array, slices.canonical.affine), image.orientation)
         return image.with_array(np.ascontiguousarray(turned.array))
 
-    volumes = _volumes_ml(labels, image.voxel_mm3)
-    judged, reason = verdict.judge(volumes, confidence)
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(Label)))
     return Segmentation(
         on_grid(labels),
         laterality,
         fibula,
-        {label: confidence[label] for label in volumes if label in confidence},
+        {Label(v): confidence[Label(v)] for v in present if Label(v) in confidence},
         judged,
         reason,
         None if certain is None else on_grid(certain),
@@ -111,11 +120,7 @@ def _resolve(laterality: Laterality | None, fibula: Laterality | None) -> Latera
 
 
 def _confidence(probability: np.ndarray, classes: np.ndarray, named: np.ndarray) -> dict[Label, float]:
+    table = calibration.shipped()
     own = np.take_along_axis(probability, classes[:, None], 1)[:, 0]
     found = [Label(v) for v in np.unique(named) if v]
-    return {label: float(own[named == label].mean(dtype=np.float64)) for label in found}
-
-
-def _volumes_ml(labels: np.ndarray, voxel_mm3: float) -> dict[Label, float]:
-    counts = np.bincount(labels.ravel(), minlength=len(Label))
-    return {label: float(counts[label] * voxel_mm3 / 1000) for label in Label if label and counts[label]}
+    return {label: float(table.apply(own[named == label], CLASS_OF[label]).mean(dtype=np.float64)) for label in found}

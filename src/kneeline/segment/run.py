@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from kneeline import tables
-from kneeline.errors import Refusal
+from kneeline.errors import Refusal, UsageError
 from kneeline.labels import Label
 from kneeline.segment.predict import Segmentation, segment
 from kneeline.tables import Row
-from kneeline.volume import read_volume, write_volume
+from kneeline.volume import Volume, read_volume, write_volume
 
 _FILES = ("dseg.nii.gz", "structures.tsv", "status.json")
 
@@ -28,8 +29,8 @@ def segment_scan(scan_id: str, ingest_dir: Path, out: Path) -> Row:
     status = tables.read_status(ingest_dir, scan_id)
     if status["status"] == "ok":
         try:
-            segmentation = segment(read_volume(ingest_dir / f"{scan_id}_image.nii.gz"), status["laterality"])
-        except MemoryError:
+            segmentation = segment(_read(ingest_dir / f"{scan_id}_image.nii.gz"), status["laterality"])
+        except (MemoryError, UsageError):  # the machine's or the caller's fault, not the scan's
             raise
         except Refusal as refusal:
             status |= _set_aside(refusal.code, refusal.reason)
@@ -42,12 +43,33 @@ def segment_scan(scan_id: str, ingest_dir: Path, out: Path) -> Row:
         else:
             status |= _side(status, segmentation)
             status |= {"verdict": segmentation.verdict, "reason": segmentation.reason}
-            write_volume(out / f"{scan_id}_dseg.nii.gz", segmentation.labels)
-            keys = {name: status[name] for name in ("scan_id", *tables.KNEE_KEYS)}
-            rows = [keys | row for row in structure_rows(segmentation)]
-            tables.write_table(out / f"{scan_id}_structures.tsv", rows, tables.SEGMENT)
+            _write(out, scan_id, segmentation, status)
     tables.write_status(out, status)
     return tables.read_status(out, scan_id)
+
+
+def _read(path: Path) -> Volume:
+    try:
+        return read_volume(path)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise Refusal(
+            "unreadable_volume",
+            "expected the ingested image as one 3-D NIfTI file with a usable orientation, it is missing, damaged or of "
+            "another shape; ingest the scan again",
+        ) from error
+
+
+def _write(out: Path, scan_id: str, segmentation: Segmentation, status: Row) -> None:
+    """Both files or, when the second fails, none."""
+    keys = {name: status[name] for name in ("scan_id", *tables.KNEE_KEYS)}
+    rows = [keys | row for row in structure_rows(segmentation)]
+    try:
+        write_volume(out / f"{scan_id}_dseg.nii.gz", segmentation.labels)
+        tables.write_table(out / f"{scan_id}_structures.tsv", rows, tables.SEGMENT)
+    except BaseException:
+        for name in _FILES:
+            (out / f"{scan_id}_{name}").unlink(missing_ok=True)
+        raise
 
 
 def _set_aside(code: str, reason: str) -> Row:

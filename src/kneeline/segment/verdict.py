@@ -1,7 +1,11 @@
-"""Whether a segmentation can be trusted: three words and a reason.
+"""Whether a segmentation can be trusted: three words and the reasons.
 
-Thresholds are project decisions: bounds outside which no adult knee lies, or below which the network has been wrong
-more often than right on simulated knees. They are about trust in the outlines, not about disease.
+`unusable`: what was found cannot be a knee from the side, or bears no measurement; nothing may be concluded from it.
+`review`: a knee, but a person should look before its scores are used. `ok`: nothing speaks against it.
+
+The bounds are project decisions: outside them lies no adult knee (bones and menisci of people of 1.45 to 2.05 m with
+room to spare), or the network has been wrong more often than right on simulated knees. They were checked on simulated
+knees and on images of other things (docs/scoring.md). They are about trust in the outlines, not about disease.
 """
 
 from __future__ import annotations
@@ -9,25 +13,47 @@ from __future__ import annotations
 from typing import Literal
 
 from kneeline.errors import Refusal
-from kneeline.labels import MENISCI, Label
+from kneeline.labels import CARTILAGES, MENISCI, Label
+from kneeline.segment.anatomy import Anatomy
 
 Verdict = Literal["ok", "review", "unusable"]
 
-# Below this much femur and tibia together, or this much of either, there is no knee in the image (mL): in noise the
-# network has been seen to find a "femur", never both.
+# Below this much femur and tibia together, or this much of either, there is no knee in the image (mL).
 NO_KNEE_ML = 8.0
 NO_BONE_ML = 1.0
 # A bone smaller than this cannot carry regions and distances (mL).
 LEAST_BONE_ML = 15.0
+# Both menisci together, below which nothing that can be graded was found (mL).
+LEAST_MENISCI_ML = 0.3
+# Places and sizes of a knee: attribute of Anatomy, least, most, what it is.
+BOUNDS = (
+    ("drop_mm", 20, 130, "mm from the middle of the femur down to that of the tibia"),
+    ("facing", 0.5, 1.0, "of the tibia under the femur"),
+    ("gap_mm", 1, 18, "mm between femur and tibia"),
+    ("filled", 0.6, 1.0, "of the joint space with cartilage or meniscus in it"),
+    ("femur_width_mm", 40, 115, "mm of femur from left to right"),
+    ("tibia_width_mm", 40, 110, "mm of tibia from left to right"),
+    ("femur_depth_mm", 35, 90, "mm of femur from front to back"),
+    ("tibia_depth_mm", 28, 70, "mm of tibia from front to back"),
+    ("patella_front_mm", 8, 80, "mm from the middle of the femur forward to that of the patella"),
+    ("patella_above_mm", -5, 90, "mm from the top of the tibia up to the middle of the patella"),
+    ("menisci_apart_mm", 28, 75, "mm between the menisci"),
+    ("meniscus_length_mm", 15, 65, "mm of meniscus from front to back"),
+)
 # A meniscus of an adult: 1 to 4 mL in most; outside these bounds a person should look (mL).
 MENISCUS_ML = (0.8, 5.0)
-# Mean probability inside a structure below which a person should look.
+# A knee of which less is in view (mm) lacks something.
+WHOLE_WIDTH_MM = 55.0
+# Share of a structure's voxels that is expected to be right (calibrated), below which a person should look.
 LEAST_CONFIDENCE = {
     Label.FEMUR: 0.85,
     Label.TIBIA: 0.85,
-    Label.MEDIAL_MENISCUS: 0.65,
-    Label.LATERAL_MENISCUS: 0.65,
+    Label.FEMORAL_CARTILAGE: 0.60,
+    Label.MEDIAL_MENISCUS: 0.60,
+    Label.LATERAL_MENISCUS: 0.60,
 }
+# So many reasons to look are one not to use it.
+TOO_MANY = 4
 
 
 def check_is_knee(volumes_ml: dict[Label, float], femur_above: bool) -> None:
@@ -46,41 +72,62 @@ def check_is_knee(volumes_ml: dict[Label, float], femur_above: bool) -> None:
         )
 
 
-def judge(volumes_ml: dict[Label, float], confidence: dict[Label, float]) -> tuple[Verdict, str | None]:
+def judge(found: Anatomy, confidence: dict[Label, float]) -> tuple[Verdict, str | None]:
     """Verdict and, unless it is ok, every reason for it in plain words.
 
     Parameters
     ----------
-    volumes_ml
-        Volume of each structure that was found.
     confidence
-        Mean probability in each of them, 0 to 1.
+        Of each structure found, the share of its voxels that is expected to be right, 0 to 1.
     """
-    missing = [b for b in (Label.FEMUR, Label.TIBIA) if volumes_ml.get(b, 0.0) < LEAST_BONE_ML]
-    if missing:
-        return "unusable", "; ".join(
-            f"{b.label_name} is missing or too small "
-            f"({volumes_ml.get(b, 0.0):.0f} mL, at least {LEAST_BONE_ML:.0f} expected)"
-            for b in missing
-        )
-    if not any(m in volumes_ml for m in MENISCI.values()):
-        return "unusable", "no meniscus was found"
-    reasons = []
-    for label in MENISCI.values():
-        volume = volumes_ml.get(label, 0.0)
-        if not MENISCUS_ML[0] <= volume <= MENISCUS_ML[1]:
-            reasons.append(
-                f"{_words(label)} of {volume:.1f} mL, {MENISCUS_ML[0]:g} to {MENISCUS_ML[1]:g} expected"
-                if volume
-                else f"{_words(label)} not found"
+    if reasons := [*_not_a_knee(found)]:
+        return "unusable", "; ".join(reasons)
+    reasons = [*_doubts(found, confidence)]
+    if len(reasons) >= TOO_MANY:
+        return "unusable", "too much to doubt at once: " + "; ".join(reasons)
+    return ("review", "; ".join(reasons)) if reasons else ("ok", None)
+
+
+def _not_a_knee(found: Anatomy):
+    """Reasons why this cannot be a knee seen from the side, or bears no measurement."""
+    volumes = found.volumes_ml
+    for bone in (Label.FEMUR, Label.TIBIA):
+        if volumes.get(bone, 0.0) < LEAST_BONE_ML:
+            yield (
+                f"{_words(bone)} is missing or too small ({volumes.get(bone, 0.0):.0f} mL, at least "
+                f"{LEAST_BONE_ML:.0f} expected)"
             )
-    for label in (Label.PATELLA, Label.FEMORAL_CARTILAGE):
-        if label not in volumes_ml:
-            reasons.append(f"{_words(label)} not found")
+    if not any(cartilage in volumes for cartilage in CARTILAGES):
+        yield "no cartilage was found"
+    if sum(volumes.get(meniscus, 0.0) for meniscus in MENISCI.values()) < LEAST_MENISCI_ML:
+        yield "no meniscus was found"
+    for name, least, most, words in BOUNDS:
+        value = getattr(found, name)
+        if value is None or least <= value <= most:
+            continue
+        digits = ".0f" if name.endswith("_mm") else ".2f"
+        yield f"{value:{digits}} {words}, {least:g} to {most:g} expected"
+
+
+def _doubts(found: Anatomy, confidence: dict[Label, float]):
+    """Reasons for a person to look."""
+    volumes = found.volumes_ml
+    for label in MENISCI.values():
+        volume = volumes.get(label, 0.0)
+        if not volume:
+            yield f"{_words(label)} not found"
+        elif not MENISCUS_ML[0] <= volume <= MENISCUS_ML[1]:
+            yield f"{_words(label)} of {volume:.1f} mL, {MENISCUS_ML[0]:g} to {MENISCUS_ML[1]:g} expected"
+    for label in (Label.PATELLA, *CARTILAGES):
+        # Without a patella its cartilage is no news.
+        if label not in volumes and not (label == Label.PATELLAR_CARTILAGE and Label.PATELLA not in volumes):
+            yield f"{_words(label)} not found"
+    widths = [v for v in (found.femur_width_mm, found.tibia_width_mm) if v is not None]
+    if widths and min(widths) < WHOLE_WIDTH_MM:
+        yield f"only {min(widths):.0f} mm of the knee from left to right in view"
     for label, least in LEAST_CONFIDENCE.items():
         if confidence.get(label, 1.0) < least:
-            reasons.append(f"the network is unsure of the {_words(label)} (mean probability {confidence[label]:.2f})")
-    return ("review", "; ".join(reasons)) if reasons else ("ok", None)
+            yield f"only {confidence[label]:.0%} of the {_words(label)} is expected to be right"
 
 
 def _words(label: Label) -> str:
