@@ -102,3 +102,13 @@ def test_fine_classes_are_those_of_interpolating_everything(pixel):
     assert (fine != expected).mean() < 1e-4
     assert (fine[0] == 3).all()
     assert not (fine[1] == 5).any()
+
+
+def test_compression_keeps_ordinary_grey_values_and_the_order_of_bright_ones():
+    values = np.array([0.0, 0.3, 1.0, 2.0, 5.0, 20.0, 500.0], np.float32)
+    out = preprocess.compress(values)
+    np.testing.assert_array_equal(out[:3], values[:3])
+    np.testing.assert_allclose(out[3:5], 1 + np.log([2, 5]), rtol=1e-6)
+    assert (np.diff(out[:6]) > 0).all()
+    assert out[-1] == 4
+    assert out.dtype == np.float32

@@ -104,7 +104,8 @@ def prepare(image: Volume) -> Slices:
     if not bright > 0 or bright - dark < 1e-3 * bright:
         raise Refusal("not_a_knee", "expected an image of a knee, this one is empty or has no contrast")
     array *= 1 / bright
-    np.minimum(array, 2.0, out=array)
+    for plane in array:
+        plane[...] = compress(plane)
     return Slices(
         array,
         (_limb(array, 1), _limb(array, 2)),
@@ -114,6 +115,18 @@ def prepare(image: Volume) -> Slices:
         max(1, round(NEIGHBOUR_MM / dx)),
         (dx, PIXEL_MM, PIXEL_MM),
     )
+
+
+def compress(values: np.ndarray) -> np.ndarray:
+    """Grey values (0 or more; 1 is bright tissue) with what is brighter on a logarithmic scale, at most 4.
+
+    Where fat is suppressed, fluid is several times as bright as all else: clipped, a voxel half full of it would look
+    like a full one.
+    """
+    out = np.minimum(values, 1)
+    over = values > 1
+    out[over] += np.minimum(np.log(values[over]), 3)
+    return out
 
 
 def fine_classes(slices: Slices, probability: np.ndarray, classes: np.ndarray, changed: np.ndarray) -> np.ndarray:

@@ -58,16 +58,44 @@ def prepare_maps(shared: Path, out: Path, tests: bool) -> None:
         dressed(name, warp.complete(own, spl, warp.find_warp(spl, own)), TEST_EFFUSIONS, out / "test")
 
 
+def unusual(rng: np.random.Generator) -> dict[str, float]:
+    """Parameters beyond what `sample_parameters` draws, so that the network has seen more than the common knee.
+
+    Discoid lateral menisci, menisci after resection, extrusion, worn cartilage, flat trochleae, thin and stout limbs,
+    more flexion than a knee coil wants.
+    """
+    out = {
+        "flexion_deg": rng.uniform(-2, 28),
+        "fat_mm": rng.uniform(2, 24),
+        "muscle_bulk": rng.uniform(0.7, 1.25),
+        "trochlea_depth_mm": rng.uniform(1.0, 9.0),
+        "patella_height_angle_deg": rng.uniform(0, 28),
+        "prefemoral_fat_mm": rng.uniform(1.5, 10),
+    }
+    kind = rng.integers(5)
+    if kind == 0:
+        out |= {"lateral_width_mm": rng.uniform(15, 21), "lateral_opening_deg": rng.uniform(158, 172)}
+    elif kind == 1:
+        out |= {"medial_body_width_mm": rng.uniform(3.5, 8), "medial_posterior_width_mm": rng.uniform(5, 11)}
+    elif kind == 2:
+        out |= {"medial_extrusion_mm": rng.uniform(2.5, 6.5), "medial_thinning": rng.uniform(0.2, 0.85)}
+    elif kind == 3:
+        out |= {"meniscus_height_mm": rng.uniform(4.2, 6.0), "lateral_width_mm": rng.uniform(6, 10)}
+    for name, low, high in (("femoral", 1.1, 3.2), ("trochlear", 1.2, 4.5), ("patellar", 1.2, 5.2)):
+        out[f"{name}_cartilage_mm"] = rng.uniform(low, high)
+    return out
+
+
 def parametric(seed: int) -> np.ndarray:
     """Material codes of a simulated knee: parameters, effusion (1 to 70 mL) and lesions by its seed."""
     rng = np.random.default_rng(seed)
-    parameters = sample_parameters(rng, "R")
+    parameters = sample_parameters(rng, "R", **(unusual(rng) if seed % 3 == 0 else {}))
     fluid_ml = float(np.exp(rng.uniform(np.log(1), np.log(70))))
     places = [(m, r) for m in grading.MENISCI for r in grading.REGIONS]
     lesions = [Lesion(m, r, int(rng.integers(1, 4))) for m, r in places if rng.random() < 0.15]
     try:
         knee = build_knee(parameters, lesions, fluid_ml=fluid_ml, spacing_mm=anatomies.GRID_MM)
-    except ValueError:  # a meniscus too thin for its lesion: the world adds signal of its own
+    except ValueError:  # a meniscus too thin for its lesion: the world adds tears and signal of its own
         knee = build_knee(parameters, (), fluid_ml=fluid_ml, spacing_mm=anatomies.GRID_MM)
     labels, tissue = (reorient(v, SAGITTAL) for v in (knee.labels, knee.tissue))
     codes = anatomies.from_simulated(labels.array, tissue.array)
@@ -93,9 +121,9 @@ def main() -> None:
     parser.add_argument("--maps", choices=("train", "test", "none"), default="train")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    prepare_parametric(range(args.parametric), args.out / "train")
     if args.maps != "none":
         prepare_maps(args.shared, args.out, args.maps == "test")
-    prepare_parametric(range(args.parametric), args.out / "train")
 
 
 if __name__ == "__main__":

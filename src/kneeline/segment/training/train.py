@@ -3,9 +3,10 @@
     python -m kneeline.segment.training.train --anatomies FOLDER/train --out RUN --until 22:00
 
 Generators run in processes of their own and fill a pool in shared memory; the trainer draws batches from it at random.
-A pool image is used `REUSE` times before it is replaced. The learning rate follows the clock: warm-up, then a
-polynomial to zero at the time given, so that a run on a shared machine ends when it must. The weights that are kept
-are a running mean over steps. `RUN/last.pt` is written every few minutes, and a run that finds it goes on from there.
+A pool image is used `REUSE` times before it is replaced. The learning rate follows the clock: warm-up, a plateau, and
+a fall to zero over the last part of the time given, so that a run on a shared machine ends when it must. The weights
+that are kept are a running mean over steps. `RUN/last.pt` is written every few minutes, and a run that finds it goes
+on from there. `RUN/plateau.pt` is the state before the fall: copied over `last.pt`, it lets a later run train on.
 New files in the folder of anatomies are taken up while it runs.
 """
 
@@ -28,11 +29,15 @@ import torch.nn.functional as F
 from kneeline.segment.classes import Class
 from kneeline.segment.training import world
 from kneeline.segment.training.model import Network
+from kneeline.segment.training.optimiser import optimisers
 
-POOL = 384  # images
-BATCH = 8
+POOL = 1024  # images
+BATCH = 3
 REUSE = 2  # times an image is drawn, on average, before another takes its place
-WARM_UP = 60  # steps
+WARM_UP = 100  # steps
+FALL = 0.35  # share of the time in which the learning rate falls
+MEAN = 0.999  # of the running mean of the weights, per step
+ADAM_SHARE = 0.1  # rate of AdamW relative to Muon's
 CLASS_WEIGHT = {
     Class.BACKGROUND: 0.8,
     Class.FEMUR: 1.0,
@@ -107,30 +112,44 @@ def loss_of(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> 
     return entropy + (1 - dice)[present].mean()
 
 
-def rate_at(now: float, start: float, end: float, peak: float, step: int) -> float:
-    share = min(max((now - start) / max(end - start, 1.0), 0.0), 1.0)
-    return peak * min(1.0, (step + 1) / WARM_UP) * max((1 - share) ** 0.9, 0.01)
+def rate_at(share: float, peak: float, step: int) -> float:
+    """Learning rate after a `share` (0 to 1) of the time; `step` counts from where this training began."""
+    return peak * min(1.0, (step + 1) / WARM_UP) * min(1.0, max((1 - share) / FALL, 0.005))
 
 
-def train(folder: Path, out: Path, end: float, workers: int, threads: int, peak: float, seed: int) -> None:
+def read_weights(network: Network, onnx_file: Path) -> None:
+    """Start from the weights of a network that `export` wrote."""
+    import onnx
+    from onnx import numpy_helper
+
+    stored = {i.name: numpy_helper.to_array(i) for i in onnx.load(str(onnx_file)).graph.initializer}
+    state = {name: torch.tensor(stored[f"0.{name}"]) for name in network.state_dict()}
+    network.load_state_dict(state)
+
+
+def train(
+    folder: Path, out: Path, end: float, workers: int, threads: int, peak: float, seed: int, begin_with: Path | None
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     side = world.SIDE
     block = shared_memory.SharedMemory(create=True, size=POOL * side * side * (3 * 2 + 1))
     made, used, stop = mp.Value("q", 0), mp.Value("q", 0), mp.Event()
-    checkpoint = out / "last.pt"
-    network = Network()
-    mean = Network()
+    checkpoint, plateau = out / "last.pt", out / "plateau.pt"
+    network, mean = Network(), Network()
+    if begin_with:
+        read_weights(network, begin_with)
     mean.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-3)
-    start, step = time.time(), 0
+    both = optimisers(network, peak, ADAM_SHARE * peak)
+    before, step = 0.0, 0  # seconds and steps of earlier runs
     if checkpoint.exists():
         state = torch.load(checkpoint)
         network.load_state_dict(state["network"])
         mean.load_state_dict(state["mean"])
-        optimiser.load_state_dict(state["optimiser"])
-        start, step = state["start"], state["step"]
+        for optimiser, kept in zip(both, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+        before, step = state["seconds"], state["step"]
     makers = [
         mp.Process(
             target=generate, args=(block.name, folder, seed * 1000 + step * 10 + i, made, used, stop), daemon=True
@@ -143,58 +162,66 @@ def train(folder: Path, out: Path, end: float, workers: int, threads: int, peak:
     rng = np.random.default_rng(seed + step)
     weight = torch.tensor([CLASS_WEIGHT[c] for c in Class])
     log = (out / "log.tsv").open("a", buffering=1)
-    saved = time.time()
+    started = saved = time.time()
+    whole = before + end - started
+
+    def state() -> dict:
+        return {
+            "network": network.state_dict(),
+            "mean": mean.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in both],
+            "seconds": before + time.time() - started,
+            "step": step,
+        }
+
     recent: list[float] = []
+    falling = before / whole > 1 - FALL
     try:
-        while made.value < POOL // 2:
+        while made.value < POOL // 4:
             time.sleep(0.5)
         while time.time() < end:
             slots = rng.choice(min(made.value, POOL), BATCH, replace=False)
             x = torch.from_numpy(images[slots].astype(np.float32))
             y = torch.from_numpy(truth[slots].astype(np.int64))
-            rate = rate_at(time.time(), start, end, peak, step)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.zero_grad()
+            share = (before + time.time() - started) / whole
+            if share > 1 - FALL and not falling:
+                falling = True
+                _save(plateau, state())
+            rate = rate_at(share, peak, step)
+            for optimiser, factor in zip(both, (1.0, ADAM_SHARE), strict=True):
+                optimiser.param_groups[0]["lr"] = rate * factor
+            network.zero_grad()
             loss = loss_of(network(x), y, weight)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
+            for optimiser in both:
+                optimiser.step()
             used.value += BATCH
             step += 1
-            keep = min(0.996, 1 - 1 / (1 + step / 4))
+            keep = min(MEAN, 1 - 1 / (1 + step / 4))
             with torch.no_grad():
                 for m, p in zip(mean.parameters(), network.parameters(), strict=True):
                     m.lerp_(p, 1 - keep)
             recent.append(loss.item())
-            if step % 20 == 0:
-                row = (step, f"{time.time() - start:.0f}", f"{rate:.5f}", f"{np.mean(recent):.4f}", made.value)
+            if step % 50 == 0:
+                row = (step, f"{before + time.time() - started:.0f}", f"{rate:.5f}", f"{np.mean(recent):.4f}", made.value)
                 log.write("\t".join(map(str, row)) + "\n")
                 recent.clear()
             if time.time() - saved > 150:
-                _save(checkpoint, network, mean, optimiser, start, step)
+                _save(checkpoint, state())
                 saved = time.time()
     finally:
         stop.set()
-        _save(checkpoint, network, mean, optimiser, start, step)
+        _save(checkpoint, state())
         for maker in makers:
             maker.join(5)
         block.close()
         block.unlink()
 
 
-def _save(path: Path, network, mean, optimiser, start: float, step: int) -> None:
+def _save(path: Path, state: dict) -> None:
     partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "mean": mean.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "start": start,
-            "step": step,
-        },
-        partial,
-    )
+    torch.save(state, partial)
     os.replace(partial, path)
 
 
@@ -205,8 +232,9 @@ def main() -> None:
     parser.add_argument("--until", required=True, help="time of day at which training ends, HH:MM, or +MINUTES")
     parser.add_argument("--workers", type=int, default=1, help="generator processes")
     parser.add_argument("--threads", type=int, default=2, help="threads of the trainer")
-    parser.add_argument("--peak-rate", type=float, default=2e-3)
+    parser.add_argument("--peak-rate", type=float, default=0.02, help="of Muon")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--begin-with", type=Path, help="exported network whose weights a new run starts from")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the last state is saved on the way out
     now = datetime.now()
@@ -215,7 +243,7 @@ def main() -> None:
     else:
         end = datetime.combine(now.date(), datetime.strptime(args.until, "%H:%M").time())
         end += timedelta(days=1) if end < now else timedelta()
-    train(args.anatomies, args.out, end.timestamp(), args.workers, args.threads, args.peak_rate, args.seed)
+    train(args.anatomies, args.out, end.timestamp(), args.workers, args.threads, args.peak_rate, args.seed, args.begin_with)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from kneeline.segment.classes import Class
+from kneeline.segment.preprocess import compress
 from kneeline.segment.training.anatomies import CLASS_BY_CODE, CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
+from kneeline.segment.training.lesions import Scene, add_lesions
 from kneeline.simulate.tissues import RELAXATION
 
 PIXEL_MM = 0.65
@@ -61,7 +63,7 @@ def noise_bank(seed: int = 7) -> torch.Tensor:
     fields = []
     for size in (0.8, 1.6, 3.2):
         spectrum = np.fft.rfftn(rng.standard_normal((_NOISE,) * 3)) * np.exp(-2 * (np.pi * frequency * size) ** 2)
-        field = np.fft.irfftn(spectrum, (_NOISE,) * 3)
+        field = np.fft.irfftn(spectrum, (_NOISE,) * 3, axes=(0, 1, 2))
         fields.append(field / field.std())
     return torch.tensor(np.stack(fields), dtype=torch.float32).reshape(3, -1)
 
@@ -115,7 +117,9 @@ def grey_values(rng: np.random.Generator, family: str | None = None) -> np.ndarr
     values[Fabric.CRUCIATE] = values[Fabric.LIGAMENT] * rng.uniform(1.0, 1.9)
     values[Fabric.SYNOVIUM] *= rng.uniform(0.4, 1.1)
     values[Fabric.MENISCUS] *= rng.uniform(0.4, 1.3)
-    if rng.random() < 0.3:  # cartilage and fluid alike: shape has to decide
+    if rng.random() < 0.5:  # long echo trains and driven equilibrium: fluid brighter than the equation says
+        values[Fabric.FLUID] *= rng.uniform(1.0, 1.7)
+    if rng.random() < 0.2:  # cartilage and fluid alike: shape has to decide
         mix = rng.uniform(0.3, 0.9)
         values[Fabric.CARTILAGE] += mix * (values[Fabric.FLUID] - values[Fabric.CARTILAGE])
     if rng.random() < 0.15:  # flowing blood is dark
@@ -227,9 +231,11 @@ def simulate_stack(
         size = anatomy.codes.shape[axis]
         index = index * size + voxel.round_().clamp_(0, size - 1).to(torch.int64)
         texture_at = texture_at * _NOISE + ((points[:, axis] + 500).to(torch.int64) + int(offset[axis])) % _NOISE
-    code = codes.reshape(-1)[index]
+    code = codes.reshape(-1)[index.reshape(-1)]
+    texture_at = texture_at.reshape(-1)
     shifted = (texture_at + int(rng.integers(_NOISE**3))) % _NOISE**3
-    code = _add_lesions(code, bank, texture_at, shifted, rng)
+    places = points.permute(1, 0, 2, 3).reshape(3, -1)
+    add_lesions(Scene(code, places, texture_at, shifted, bank, rng), float(anatomy.high_mm[2]))
 
     classes = torch.from_numpy(CLASS_BY_CODE)[code.long()].reshape(n, subs, side, side)
     truth = _majority(classes)
@@ -246,44 +252,6 @@ def _majority(classes: torch.Tensor) -> torch.Tensor:
     for sub in range(classes.shape[1]):
         counts.scatter_add_(1, classes[:, sub, None].long(), torch.ones_like(classes[:, sub, None]))
     return counts.argmax(1).to(torch.uint8)
-
-
-def _add_lesions(code, bank, at, shifted, rng):
-    """Signal inside menisci, red marrow, marrow lesions, fat in place of fluid: where noise is high."""
-    coarse, blob = bank[2], bank[1]
-    if rng.random() < 0.5:
-        menisci = code == CODE[Class.MENISCUS, Fabric.MENISCUS]
-        high = blob[at[menisci]] > rng.uniform(0.4, 1.6)
-        code[menisci] = torch.where(high, code.new_tensor(CODE[Class.MENISCUS, Fabric.MENISCAL_SIGNAL]), code[menisci])
-    for bone in (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA):
-        marrow = code == CODE[bone, Fabric.MARROW]
-        if rng.random() < 0.45:
-            high = coarse[at[marrow]] > rng.uniform(0.0, 1.8)
-            code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.RED_MARROW]), code[marrow])
-        if rng.random() < 0.25:
-            marrow = code == CODE[bone, Fabric.MARROW]
-            high = coarse[shifted[marrow]] > rng.uniform(1.6, 2.6)
-            code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.MARROW_LESION]), code[marrow])
-        if rng.random() < 0.4:  # trabeculae, small vessels and bone islands
-            marrow = code == CODE[bone, Fabric.MARROW]
-            high = bank[0][shifted[marrow]] > rng.uniform(2.2, 3.2)
-            code[marrow] = torch.where(high, code.new_tensor(CODE[bone, Fabric.CORTEX]), code[marrow])
-    share = rng.random()
-    if share < 0.38:  # fat where fluid could be: the tissue has to decide, not the place
-        fluid = code == CODE[Class.JOINT_FLUID, Fabric.FLUID]
-        fat = coarse[at[fluid]] > (-9.0 if share < 0.26 else rng.uniform(-0.6, 0.6))
-        code[fluid] = torch.where(fat, code.new_tensor(CODE[Class.BACKGROUND, Fabric.FAT]), code[fluid])
-    if rng.random() < 0.7:  # septa in fat
-        for fabric in (Fabric.FAT, Fabric.FAT_PAD):
-            fat = code == CODE[Class.BACKGROUND, fabric]
-            thin = bank[1][shifted[fat]].abs() < rng.uniform(0.0, 0.18)
-            code[fat] = torch.where(thin, code.new_tensor(CODE[Class.BACKGROUND, Fabric.LIGAMENT]), code[fat])
-    if rng.random() < 0.3:  # fat between muscle fibres
-        for fabric in (Fabric.MUSCLE, Fabric.MUSCLE_B):
-            muscle = code == CODE[Class.BACKGROUND, fabric]
-            high = bank[0][at[muscle]] > rng.uniform(1.6, 3.0)
-            code[muscle] = torch.where(high, code.new_tensor(CODE[Class.BACKGROUND, Fabric.FAT]), code[muscle])
-    return code
 
 
 # How much each fabric's grey value varies from place to place (relative).
@@ -306,22 +274,54 @@ def _shine(code, bank, at, shifted, rng, family):
     return grey * (1 + texture * (fine * bank[0][shifted] + coarse * bank[2][at])).clamp_(0.05, 3)
 
 
-def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    radius = max(1, int(np.ceil(2.5 * sigma)))
-    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-(x**2) / (2 * sigma**2))
-    kernel /= kernel.sum()
+def _blur(image: torch.Tensor, sigma: float, stretch: float = 1.0) -> torch.Tensor:
+    """Gaussian in plane; `stretch` times wider along the rows, narrower along the columns."""
     image = image[:, None]
-    image = F.conv2d(F.pad(image, (radius, radius, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1))
-    image = F.conv2d(F.pad(image, (0, 0, radius, radius), mode="replicate"), kernel.view(1, 1, -1, 1))
+    for axis, width in ((3, sigma * stretch), (2, sigma / stretch)):
+        radius = max(1, int(np.ceil(2.5 * width)))
+        x = torch.arange(-radius, radius + 1, dtype=torch.float32)
+        kernel = torch.exp(-(x**2) / (2 * width**2))
+        shape = [1, 1, 1, 1]
+        shape[axis] = -1
+        pad = (radius, radius, 0, 0) if axis == 3 else (0, 0, radius, radius)
+        image = F.conv2d(F.pad(image, pad, mode="replicate"), (kernel / kernel.sum()).view(shape))
     return image[:, 0]
+
+
+def _jpeg(image: torch.Tensor, step: float) -> torch.Tensor:
+    """Loss as of archives that compress: cosine coefficients of 8 x 8 blocks, rounded more coarsely the finer they
+    are. `step` is that of the coarsest, in units of bright tissue."""
+    k = torch.arange(8.0)
+    cosine = torch.cos(torch.pi / 8 * (k[None, :] + 0.5) * k[:, None]) / 2
+    cosine[0] /= 2**0.5
+    steps = step * (1 + k[:, None] + k[None, :])
+    n, h, w = image.shape
+    blocks = image.reshape(n, h // 8, 8, w // 8, 8).transpose(2, 3)
+    blocks = cosine.T @ ((cosine @ blocks @ cosine.T / steps).round() * steps) @ cosine
+    return blocks.transpose(2, 3).reshape(n, h, w)
+
+
+def _ghosts(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Pulsation and motion repeat the image along the phase direction; a small field of view wraps into itself."""
+    axis = int(rng.integers(1, 3))
+    if rng.random() < 0.12:
+        for repeat in range(1, int(rng.integers(2, 4))):
+            for way in (-1, 1):
+                shifted = image.roll(way * repeat * int(rng.integers(12, 60)), axis)
+                image = image + rng.uniform(-0.07, 0.07) / repeat * shifted
+    if rng.random() < 0.06:
+        size, width = image.shape[axis], int(rng.integers(6, 30))
+        wrapped = torch.zeros_like(image)
+        source = image.narrow(axis, size - width, width)
+        wrapped.narrow(axis, 0, width).copy_(source if rng.random() < 0.5 else source.flip(axis))
+        image = image + rng.uniform(0.3, 0.9) * wrapped
+    return image.clamp(min=0)
 
 
 def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
     """Resolution, coil sensitivity, noise, gain: what the scanner makes of the signal."""
     n, h, w = image.shape
-    blur = rng.uniform(0.3, 1.0)
-    image = _blur(image, blur)
+    image = _blur(image, rng.uniform(0.3, 1.0), rng.uniform(0.8, 1.4))
     if rng.random() < 0.85:
         knots = torch.tensor(rng.standard_normal((1, 1, 4, 4, 4)), dtype=torch.float32)
         bias = F.interpolate(knots, size=(n, h, w), mode="trilinear", align_corners=True)[0, 0]
@@ -330,6 +330,7 @@ def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Gen
         rows, columns = (torch.linspace(-1, 1, k) - rng.uniform(-0.5, 0.5) for k in (h, w))
         reach = rows[:, None] ** 2 * rng.uniform(0, 1) + columns[None, :] ** 2
         image = image * torch.exp(rng.uniform(0.0, 0.9) * reach)
+    image = _ghosts(image, rng)
     top = image.flatten()[::7].quantile(0.97).clamp(min=1e-3)
     image = image / top
     sigma = rng.uniform(0.005, 0.07)
@@ -340,7 +341,9 @@ def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Gen
     image = torch.sqrt((image + real) ** 2 + imaginary**2)
     if rng.random() < 0.35:
         image = image.clamp(min=0) ** rng.uniform(0.75, 1.3)
-    return (image * rng.uniform(0.8, 1.2)).clamp_(0, 2)
+    if rng.random() < 0.15:
+        image = _jpeg(image, rng.uniform(0.01, 0.06))
+    return torch.from_numpy(compress((image.clamp_(min=0) * rng.uniform(0.8, 1.25)).numpy()))
 
 
 def _crop(image: torch.Tensor, truth: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
