@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from kneeline.segment.classes import Class
 from kneeline.segment.training.anatomies import CODE, Fabric
@@ -57,6 +58,46 @@ def add_lesions(scene: Scene, posterior_mm: float) -> None:
     _cysts(scene, posterior_mm)
     _fluid_or_fat(scene)
     _soft_tissue(scene)
+
+
+def add_linings(scene: Scene, side: int) -> None:
+    """Capsule and synovium between cartilage or bone and fat, a fringe of capsule round the menisci.
+
+    In the plane of the image, by pixels: label maps leave these sheets out, and fat that touches the joint would
+    look like fluid. `side` is that of the square images.
+    """
+    rng = scene.rng
+    code = scene.code.view(-1, side, side)
+    background = _table(Class.BACKGROUND, *Fabric)[code.long()]
+    fat = _table(Class.BACKGROUND, Fabric.FAT, Fabric.FAT_PAD)[code.long()]
+
+    def near(mask: torch.Tensor, pixels: int) -> torch.Tensor:
+        return F.max_pool2d(mask[:, None].float(), 2 * pixels + 1, 1, pixels)[:, 0] > 0
+
+    if rng.random() < 0.6:
+        joint = _table(Class.FEMORAL_CARTILAGE, Fabric.CARTILAGE) | _table(Class.PATELLAR_CARTILAGE, Fabric.CARTILAGE)
+        joint |= _table(Class.JOINT_FLUID, Fabric.FLUID, Fabric.SYNOVIUM)
+        lining = Fabric.LIGAMENT if rng.random() < 0.6 else Fabric.SYNOVIUM
+        code[near(joint[code.long()], 1) & fat] = CODE[Class.BACKGROUND, lining]
+    if rng.random() < 0.4:
+        bone = _table(Class.FEMUR, Fabric.CORTEX)
+        layer = near(bone[code.long()], int(rng.integers(1, 4))) & fat
+        layer &= (scene.bank[2][scene.shifted] > rng.uniform(-0.8, 1.2)).view_as(code)
+        code[layer] = CODE[Class.BACKGROUND, Fabric.CRUCIATE if rng.random() < 0.5 else Fabric.LIGAMENT]
+    if rng.random() < 0.7:
+        menisci = _table(Class.MENISCUS, Fabric.MENISCUS, Fabric.MENISCAL_SIGNAL)[code.long()]
+        fringe = near(menisci, int(rng.integers(1, 6))) & background
+        striped = (scene.bank[0][scene.fine] > rng.uniform(-1.2, 1.2)).view_as(code)
+        kinds = (Fabric.SYNOVIUM, Fabric.LIGAMENT, Fabric.CRUCIATE, Fabric.FAT, Fabric.VESSEL)
+        for part, kind in zip((fringe & striped, fringe & ~striped), rng.choice(kinds, 2), strict=True):
+            code[part] = CODE[Class.BACKGROUND, Fabric(int(kind))]
+
+
+def _table(cls: Class, *fabrics: Fabric) -> torch.Tensor:
+    """Of each material code: is it of this class and one of these fabrics?"""
+    table = torch.zeros(256, dtype=torch.bool)
+    table[[CODE[cls, f] for f in fabrics]] = True
+    return table
 
 
 def _menisci(scene: Scene) -> None:
@@ -139,24 +180,24 @@ def _fluid_or_fat(scene: Scene) -> None:
     """Sometimes fat or synovium where fluid could be: the tissue has to decide, not the place."""
     rng = scene.rng
     share = rng.random()
-    if share < 0.17:
+    if share < 0.21:
         fluid = scene.where(CODE[Class.JOINT_FLUID, Fabric.FLUID])
         noise = scene.bank[2][scene.fine[fluid]]
-        swapped = fluid[noise > (-9.0 if share < 0.08 else rng.uniform(-0.3, 0.9))]
-        scene.paint(swapped, Class.BACKGROUND, Fabric.FAT if rng.random() < 0.75 else Fabric.SYNOVIUM)
-    elif share < 0.3:  # folds of synovium and loose tissue in the fluid
+        swapped = fluid[noise > (-9.0 if share < 0.13 else rng.uniform(-0.3, 0.9))]
+        scene.paint(swapped, Class.BACKGROUND, Fabric.FAT if rng.random() < 0.65 else Fabric.SYNOVIUM)
+    elif share < 0.33:  # folds of synovium and loose tissue in the fluid
         fluid = scene.where(CODE[Class.JOINT_FLUID, Fabric.FLUID])
-        thin = scene.bank[1][scene.shifted[fluid]].abs() < rng.uniform(0.03, 0.15)
+        thin = scene.bank[1][scene.shifted[fluid]].abs() < rng.uniform(0.03, 0.12)
         scene.paint(fluid[thin], Class.JOINT_FLUID, Fabric.SYNOVIUM)
 
 
 def _soft_tissue(scene: Scene) -> None:
     """Septa and oedema in fat pads, fat between muscle fibres, oedema in muscle."""
     rng, bank = scene.rng, scene.bank
-    if rng.random() < 0.6:
+    if rng.random() < 0.65:
         for fabric in (Fabric.FAT, Fabric.FAT_PAD):
             fat = scene.where(CODE[Class.BACKGROUND, fabric])
-            thin = bank[1][scene.shifted[fat]].abs() < rng.uniform(0.0, 0.14)
+            thin = bank[2][scene.shifted[fat]].abs() < rng.uniform(0.03, 0.12)
             scene.paint(fat[thin], Class.BACKGROUND, Fabric.LIGAMENT)
     if rng.random() < 0.2:
         pad = scene.where(CODE[Class.BACKGROUND, Fabric.FAT_PAD])

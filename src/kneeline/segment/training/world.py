@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import compress
 from kneeline.segment.training.anatomies import CLASS_BY_CODE, CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
-from kneeline.segment.training.lesions import Scene, add_lesions
+from kneeline.segment.training.lesions import Scene, add_lesions, add_linings
 from kneeline.simulate.tissues import RELAXATION
 
 PIXEL_MM = 0.65
 SIDE = 192  # pixels of a training image
 STACK = 8  # training images of a stack
 _COARSE = 8  # the deformation is computed on every eighth pixel
-_NOISE = 64  # side of the periodic noise volumes
+_NOISE, _NOISE_MM = 128, 0.5  # side of the periodic noise volumes, voxels, and their voxel
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def load_anatomies(folder: Path) -> list[Anatomy]:
 
 
 def noise_bank(seed: int = 7) -> torch.Tensor:
-    """Periodic noise volumes of unit variance: fine (about 1.5 mm) and coarse (about 6 mm) at 1 mm a voxel."""
+    """Periodic noise volumes of unit variance, Gaussian correlation of 0.8, 1.6 and 3.2 mm."""
     rng = np.random.default_rng(seed)
     frequency = np.sqrt(
         sum(np.meshgrid(*[np.fft.fftfreq(_NOISE) ** 2] * 2, np.fft.rfftfreq(_NOISE) ** 2, indexing="ij"))
     )
     fields = []
-    for size in (0.8, 1.6, 3.2):
+    for size in np.array((0.8, 1.6, 3.2)) / _NOISE_MM:
         spectrum = np.fft.rfftn(rng.standard_normal((_NOISE,) * 3)) * np.exp(-2 * (np.pi * frequency * size) ** 2)
         field = np.fft.irfftn(spectrum, (_NOISE,) * 3, axes=(0, 1, 2))
         fields.append(field / field.std())
@@ -100,7 +100,7 @@ def grey_values(rng: np.random.Generator, family: str | None = None) -> np.ndarr
     tr, te, fat_left = rng.uniform(*tr_range), rng.uniform(*te_range), rng.uniform(*fat_range)
     values = np.zeros(len(Fabric))
     # Fast spin echo keeps fat bright and T2 decay short of theory: one factor an image.
-    fast = rng.uniform(1.0, 1.5)
+    fast = rng.uniform(0.8, 1.5)
     for fabric in Fabric:
         r = RELAXATION[TISSUE_OF[fabric]]
         t1, t2 = r.t1_ms * rng.uniform(0.8, 1.25), r.t2_ms * rng.uniform(0.75, 1.3)
@@ -112,11 +112,14 @@ def grey_values(rng: np.random.Generator, family: str | None = None) -> np.ndarr
             signal = pd * (1 - np.exp(-tr / t1)) * np.exp(-te / (t2 * fast))
         signal *= 1 - r.fat_fraction * (1 - fat_left)
         values[fabric] = signal
-    values[Fabric.FAT_PAD] = values[Fabric.FAT] * rng.uniform(0.8, 1.05)
+    # Fat is no darker than marrow, nearer to the coil and without trabeculae (seen: Hoffa's 1.4, popliteal 1.2).
+    values[Fabric.FAT] = values[Fabric.MARROW] * rng.uniform(0.9, 1.5)
+    values[Fabric.FAT_PAD] = values[Fabric.MARROW] * rng.uniform(0.85, 1.6)
     values[Fabric.PHYSIS] = values[Fabric.MARROW] * rng.uniform(0.35, 0.75)
     values[Fabric.CRUCIATE] = values[Fabric.LIGAMENT] * rng.uniform(1.0, 1.9)
     values[Fabric.SYNOVIUM] *= rng.uniform(0.4, 1.1)
-    values[Fabric.MENISCUS] *= rng.uniform(0.4, 1.3)
+    values[Fabric.MENISCUS] *= rng.uniform(0.25, 1.2)
+    values[Fabric.LIGAMENT] *= rng.uniform(0.3, 1.2)
     if rng.random() < 0.5:  # long echo trains and driven equilibrium: fluid brighter than the equation says
         values[Fabric.FLUID] *= rng.uniform(1.0, 1.7)
     if rng.random() < 0.2:  # cartilage and fluid alike: shape has to decide
@@ -222,24 +225,27 @@ def simulate_stack(
     half = (np.array(anatomy.codes.shape) - 1) / 2
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     index = torch.zeros(points[:, 0].shape, dtype=torch.int64)
-    texture_at = torch.zeros_like(index)
-    offset = rng.integers(0, _NOISE, 3)
+    here, elsewhere = torch.zeros_like(index), torch.zeros_like(index)
+    offsets = rng.integers(0, _NOISE, (3, 2))
     for axis in range(3):
         voxel = points[:, axis] / anatomy.spacing_mm + half[axis]
         # Dither: edges between voxels become soft; less where no other sub-slice smooths the truth.
         voxel += (torch.rand(voxel.shape, generator=generator) - 0.5) * (0.4 if subs == 1 else 0.9)
         size = anatomy.codes.shape[axis]
         index = index * size + voxel.round_().clamp_(0, size - 1).to(torch.int64)
-        texture_at = texture_at * _NOISE + ((points[:, axis] + 500).to(torch.int64) + int(offset[axis])) % _NOISE
+        cell = ((points[:, axis] + 500) / _NOISE_MM).to(torch.int64)
+        here = here * _NOISE + (cell + int(offsets[axis, 0])) % _NOISE
+        elsewhere = elsewhere * _NOISE + (cell + int(offsets[axis, 1])) % _NOISE
     code = codes.reshape(-1)[index.reshape(-1)]
-    texture_at = texture_at.reshape(-1)
-    shifted = (texture_at + int(rng.integers(_NOISE**3))) % _NOISE**3
+    here, elsewhere = here.reshape(-1), elsewhere.reshape(-1)
     places = points.permute(1, 0, 2, 3).reshape(3, -1)
-    add_lesions(Scene(code, places, texture_at, shifted, bank, rng), float(anatomy.high_mm[2]))
+    scene = Scene(code, places, here, elsewhere, bank, rng)
+    add_linings(scene, side)
+    add_lesions(scene, float(anatomy.high_mm[2]))
 
     classes = torch.from_numpy(CLASS_BY_CODE)[code.long()].reshape(n, subs, side, side)
     truth = _majority(classes)
-    image = _shine(code, bank, texture_at, shifted, rng, acquisition.family).reshape(n, subs, side, side).mean(1)
+    image = _shine(code, bank, here, elsewhere, rng, acquisition.family).reshape(n, subs, side, side).mean(1)
     image = _receive(image, rng, generator)
     return _crop(image, truth, rng) if cropped else (image, truth)
 
@@ -288,6 +294,15 @@ def _blur(image: torch.Tensor, sigma: float, stretch: float = 1.0) -> torch.Tens
     return image[:, 0]
 
 
+def _truncate(image: torch.Tensor, shares) -> torch.Tensor:
+    """Only the middle of k-space, these shares of its rows and columns: edges ring as in a scanner's images."""
+    k = torch.fft.rfft2(image)
+    h, w = k.shape[1:]
+    rows = torch.fft.fftfreq(h).abs() <= shares[0] / 2
+    columns = torch.arange(w) <= shares[1] * (w - 1)
+    return torch.fft.irfft2(k * (rows[:, None] & columns[None, :]), s=image.shape[1:]).clamp_(min=0)
+
+
 def _jpeg(image: torch.Tensor, step: float) -> torch.Tensor:
     """Loss as of archives that compress: cosine coefficients of 8 x 8 blocks, rounded more coarsely the finer they
     are. `step` is that of the coarsest, in units of bright tissue."""
@@ -321,11 +336,17 @@ def _ghosts(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
     """Resolution, coil sensitivity, noise, gain: what the scanner makes of the signal."""
     n, h, w = image.shape
-    image = _blur(image, rng.uniform(0.3, 1.0), rng.uniform(0.8, 1.4))
+    if rng.random() < 0.4:
+        image = _truncate(image, rng.uniform(0.55, 0.95, 2))
+    else:
+        image = _blur(image, rng.uniform(0.3, 1.0), rng.uniform(0.8, 1.4))
     if rng.random() < 0.85:
         knots = torch.tensor(rng.standard_normal((1, 1, 4, 4, 4)), dtype=torch.float32)
         bias = F.interpolate(knots, size=(n, h, w), mode="trilinear", align_corners=True)[0, 0]
         image = image * torch.exp(rng.uniform(0.05, 0.35) * bias)
+    if rng.random() < 0.5:  # the outer slices lie nearer to the coil
+        off = torch.linspace(-1, 1, n) * rng.uniform(0.2, 1.0) - rng.uniform(-0.6, 0.6)
+        image = image * (1 + rng.uniform(0, 0.5) * off[:, None, None] ** 2)
     if rng.random() < 0.5:  # a surface coil: brighter towards the skin, on one side more
         rows, columns = (torch.linspace(-1, 1, k) - rng.uniform(-0.5, 0.5) for k in (h, w))
         reach = rows[:, None] ** 2 * rng.uniform(0, 1) + columns[None, :] ** 2
@@ -333,7 +354,7 @@ def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Gen
     image = _ghosts(image, rng)
     top = image.flatten()[::7].quantile(0.97).clamp(min=1e-3)
     image = image / top
-    sigma = rng.uniform(0.005, 0.07)
+    sigma = np.exp(rng.uniform(np.log(0.003), np.log(0.07)))
     real = torch.randn(image.shape, generator=generator) * sigma
     imaginary = torch.randn(image.shape, generator=generator) * sigma
     if rng.random() < 0.5:  # interpolated by the scanner: correlated noise
