@@ -35,14 +35,17 @@ def stack(anatomy, bank, seed, **options):
 
 def test_the_same_seed_makes_the_same_sample_and_another_seed_another(anatomy, bank):
     one, again, other = (stack(anatomy, bank, seed) for seed in (3, 3, 4))
-    assert torch.equal(one[0], again[0]) and torch.equal(one[1], again[1])
+    assert torch.equal(one[0], again[0])
+    assert torch.equal(one[1], again[1])
     assert not torch.equal(one[0], other[0])
 
 
 def test_images_are_finite_and_scaled_as_inference_scales_them(anatomy, bank):
     for seed in range(6):
         image, truth = stack(anatomy, bank, seed)
-        assert torch.isfinite(image).all() and image.min() >= 0 and image.max() <= 4
+        assert torch.isfinite(image).all()
+        assert image.min() >= 0
+        assert image.max() <= 4
         assert truth.max() < len(Class)
         assert 0.5 < image.flatten().quantile(0.97) < 1.5
 

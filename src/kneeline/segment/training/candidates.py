@@ -27,7 +27,8 @@ from kneeline import tables
 from kneeline.segment.classes import Class
 from kneeline.segment.training import prepare, world
 from kneeline.segment.training.model import Network
-from kneeline.segment.training.train import CLASS_WEIGHT, draw_anatomy, loss_of, rate_at
+from kneeline.segment.training.optimiser import optimisers
+from kneeline.segment.training.train import CLASS_WEIGHT, draw_anatomy, loss_of
 
 N_STACKS = 175  # training stacks, of world.STACK images and a neighbour at either end
 TEST_SEEDS = range(9500, 9504)
@@ -195,45 +196,12 @@ def boundary_loss(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tenso
     return loss_of(logits, truth, weight) + 0.5 * at_border
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum made orthogonal (Jordan et al. 2024), for convolution weights as (out, in * taps) matrices."""
-
-    def __init__(self, parameters, lr: float, momentum: float = 0.95, decay: float = 1e-3, iterations: int = 4):
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay, "iterations": iterations})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
-                velocity.lerp_(p.grad, 1 - group["momentum"])
-                step = orthogonal(p.grad.lerp(velocity, group["momentum"]).flatten(1), group["iterations"])
-                p.mul_(1 - group["lr"] * group["decay"])
-                p.add_(step.view_as(p), alpha=-group["lr"] * max(1.0, step.shape[0] / step.shape[1]) ** 0.5)
-
-
-def orthogonal(matrix: torch.Tensor, iterations: int) -> torch.Tensor:
-    """About the nearest matrix whose singular values are all one: quintic Newton-Schulz iterations."""
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
-    for _ in range(iterations):
-        gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.T if tall else x
-
-
 def adamw(model: nn.Module) -> list[torch.optim.Optimizer]:
     return [torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=1e-3)]
 
 
 def muon(model: nn.Module) -> list[torch.optim.Optimizer]:
-    """Muon on the convolutions within, AdamW on the first and last ones, norms and biases."""
-    inner, rest = [], []
-    for name, p in model.named_parameters():
-        inner_one = p.ndim >= 4 and not any(part in name for part in ("edge", "answer", "down.0.0."))
-        (inner if inner_one else rest).append(p)
-    return [Muon(inner, MUON_RATE), torch.optim.AdamW(rest, lr=PEAK_RATE, weight_decay=1e-3)]
+    return optimisers(model, MUON_RATE, PEAK_RATE)
 
 
 # --- candidates ------------------------------------------------------------------------------------------------------
@@ -262,6 +230,11 @@ CANDIDATES = {
 }
 
 
+def rate_share(spent: float, step: int) -> float:
+    """Of the peak rate, after a share of the time: 60 steps of warm-up, then a polynomial to zero."""
+    return min(1.0, (step + 1) / 60) * max((1 - spent) ** 0.9, 0.01)
+
+
 def train(candidate: Candidate, images, truth, seconds: float, seed: int, shipped: Path | None):
     """The running mean of the weights after so many CPU seconds, and the number of steps made in them.
 
@@ -273,8 +246,8 @@ def train(candidate: Candidate, images, truth, seconds: float, seed: int, shippe
     if shipped:
         model.network.load_state_dict(torch.load(shipped)["mean"], strict=False)
     mean.load_state_dict(model.state_dict())
-    optimisers = candidate.optimisers(model)
-    peaks = [o.param_groups[0]["lr"] for o in optimisers]
+    both = candidate.optimisers(model)
+    peaks = [o.param_groups[0]["lr"] for o in both]
     weight = torch.tensor([CLASS_WEIGHT[c] for c in Class])
     depth, start, step = candidate.depth, time.process_time(), 0
     while (now := time.process_time()) < start + seconds:
@@ -282,15 +255,15 @@ def train(candidate: Candidate, images, truth, seconds: float, seed: int, shippe
         first = rng.integers(world.STACK - depth + 1, size=candidate.groups)
         x = np.stack([images[s, f : f + depth + 2] for s, f in zip(stacks, first, strict=True)])
         y = np.concatenate([truth[s, f + 1 : f + 1 + depth] for s, f in zip(stacks, first, strict=True)])
-        share = rate_at(now, start, start + seconds, GO_ON if shipped else 1.0, step)
-        for optimiser, peak in zip(optimisers, peaks, strict=True):
+        share = (GO_ON if shipped else 1.0) * rate_share((now - start) / seconds, step)
+        for optimiser, peak in zip(both, peaks, strict=True):
             optimiser.param_groups[0]["lr"] = peak * share
         model.zero_grad()
         logits = model(torch.from_numpy(x.astype(np.float32)))
         loss = candidate.loss(logits, torch.from_numpy(y.astype(np.int64)), weight)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        for optimiser in optimisers:
+        for optimiser in both:
             optimiser.step()
         step += 1
         keep = min(0.996, 1 - 1 / (1 + step / 4))

@@ -204,7 +204,13 @@ def train(
                     m.lerp_(p, 1 - keep)
             recent.append(loss.item())
             if step % 50 == 0:
-                row = (step, f"{before + time.time() - started:.0f}", f"{rate:.5f}", f"{np.mean(recent):.4f}", made.value)
+                row = (
+                    step,
+                    f"{before + time.time() - started:.0f}",
+                    f"{rate:.5f}",
+                    f"{np.mean(recent):.4f}",
+                    made.value,
+                )
                 log.write("\t".join(map(str, row)) + "\n")
                 recent.clear()
             if time.time() - saved > 150:
@@ -243,7 +249,16 @@ def main() -> None:
     else:
         end = datetime.combine(now.date(), datetime.strptime(args.until, "%H:%M").time())
         end += timedelta(days=1) if end < now else timedelta()
-    train(args.anatomies, args.out, end.timestamp(), args.workers, args.threads, args.peak_rate, args.seed, args.begin_with)
+    train(
+        args.anatomies,
+        args.out,
+        end.timestamp(),
+        args.workers,
+        args.threads,
+        args.peak_rate,
+        args.seed,
+        args.begin_with,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import compress
-from kneeline.segment.training.anatomies import CLASS_BY_CODE, CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
+from kneeline.segment.training.anatomies import CLASS_BY_CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
 from kneeline.segment.training.lesions import Scene, add_lesions, add_linings
 from kneeline.simulate.tissues import RELAXATION
 
