@@ -109,7 +109,7 @@ def loss_of(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> 
     total = p.sum((0, 2, 3)) + onehot.sum((0, 2, 3))
     present = onehot.sum((0, 2, 3))[1:] > 40
     dice = ((2 * both + 20) / (total + 20))[1:]
-    return entropy + (1 - dice)[present].mean()
+    return entropy + (1 - dice)[present].sum() / max(int(present.sum()), 1)  # a batch may show no knee
 
 
 def rate_at(share: float, peak: float, step: int) -> float:
