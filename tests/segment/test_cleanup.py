@@ -63,6 +63,36 @@ def test_a_hole_in_a_bone_is_bone(knee):
     assert np.array_equal(cleanup.clean(holed, SPACING), knee)
 
 
+def test_an_anterior_horn_that_reaches_out_is_kept_whole(knee):
+    """Seen on simulated knees: cut off at a distance from the bones, a meniscus lost a tenth of itself."""
+    knee[5:13, 60:64, 17:32] = Class.MENISCUS
+    assert np.array_equal(cleanup.clean(knee, SPACING), knee)
+
+
+def test_a_meniscus_that_lies_mostly_away_from_the_bones_is_none(knee):
+    dirty = knee.copy()
+    dirty[5:13, 60:64, 4:25] = Class.MENISCUS
+    assert np.array_equal(cleanup.clean(dirty, SPACING), knee)
+
+
+@pytest.mark.parametrize(
+    ("box", "cls"),
+    [
+        ((slice(10, 12), slice(20, 30), slice(70, 73)), Class.FEMORAL_CARTILAGE),
+        ((slice(14, 16), slice(60, 62), slice(40, 50)), Class.MENISCUS),
+    ],
+    ids=["behind the shaft", "at the eminence"],
+)
+def test_crumbs_of_what_is_one_piece_are_removed(knee, box, cls):
+    knee[knee == Class.MENISCUS] = 0
+    for compartment in (slice(5, 13), slice(17, 25)):
+        knee[compartment, 60:64, 32:68] = Class.MENISCUS
+    dirty = knee.copy()
+    dirty[box] = cls
+    assert (dirty == cls).sum() * 3 - (knee == cls).sum() * 3 >= cleanup.MIN_MM3[cls]  # not for its size alone
+    assert np.array_equal(cleanup.clean(dirty, SPACING), knee)
+
+
 def test_nothing_is_invented():
     empty = np.zeros(SHAPE, np.uint8)
     assert not cleanup.clean(empty, SPACING).any()

@@ -14,7 +14,7 @@ from kneeline.volume import Laterality, medial_sign
 
 # Distances and sizes beyond which a piece does not belong: generous, they are against nonsense, not for shape.
 CARTILAGE_MM = 6.0  # from its bone; thickest cartilage is 5-6 mm
-MENISCUS_TO_BONE_MM = 8.0  # from femur and from tibia
+MENISCUS_TO_BONE_MM = 8.0  # from femur and from tibia: most of a meniscus, its anterior horn may reach out
 FLUID_TO_JOINT_MM = 25.0  # from femur or patella: gutters and popliteal cysts included
 FLUID_TOUCH_MM = 2.5  # every pool of joint fluid comes this near to femur, patella or their cartilage
 MIN_MM3 = {
@@ -28,6 +28,8 @@ MIN_MM3 = {
     Class.MENISCUS: 80.0,
     Class.JOINT_FLUID: 40.0,
 }
+# Cartilage and meniscus are a sheet and two crescents: pieces smaller than this share of the largest are crumbs.
+CRUMB_SHARE = 0.05
 # The fibula speaks for a side when so much of it lies so far from the tibia's middle, nearly all on one side.
 FIBULA_MM3 = 800.0
 FIBULA_OFF_CENTRE_MM = 9.0
@@ -49,11 +51,11 @@ def clean(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nda
         (Class.TIBIAL_CARTILAGE, tibia),
         (Class.PATELLAR_CARTILAGE, patella),
     ):
-        _keep(out, cls, None if bone is None else _near(bone, spacing_mm, CARTILAGE_MM), voxel)
+        _keep(out, cls, None if bone is None else _near(bone, spacing_mm, CARTILAGE_MM), voxel, crumbs=CRUMB_SHARE)
     between = None
     if femur is not None and tibia is not None:
         between = _near(femur, spacing_mm, MENISCUS_TO_BONE_MM) & _near(tibia, spacing_mm, MENISCUS_TO_BONE_MM)
-    _keep(out, Class.MENISCUS, between, voxel)
+    _keep(out, Class.MENISCUS, between, voxel, whole=True, crumbs=CRUMB_SHARE)
     joint = np.isin(out, (Class.FEMUR, Class.PATELLA, Class.FEMORAL_CARTILAGE, Class.PATELLAR_CARTILAGE))
     near = _near(joint, spacing_mm, FLUID_TO_JOINT_MM) if joint.any() else None
     _keep(
@@ -95,24 +97,44 @@ def _beside_shank(piece: np.ndarray, tibia: np.ndarray, spacing_mm) -> bool:
 
 
 def _keep(
-    out: np.ndarray, cls: Class, where: np.ndarray | None, voxel: float, touching: np.ndarray | None = None
+    out: np.ndarray,
+    cls: Class,
+    where: np.ndarray | None,
+    voxel: float,
+    *,
+    touching: np.ndarray | None = None,
+    whole: bool = False,
+    crumbs: float = 0.0,
 ) -> None:
-    """Keep the pieces of a class inside `where` that are large enough and touch `touching`; none when there is no
-    such place."""
+    """Keep the pieces of a class that lie where they may, none when there is no such place.
+
+    Parameters
+    ----------
+    where
+        What lies outside is cut off; with `whole`, a piece that lies mostly inside is kept whole instead.
+    touching
+        A place that each piece must reach.
+    crumbs
+        Pieces below this share of the largest go, as do those below the class's least size.
+    """
     mask = out == cls
     if not mask.any():
         return
     kept = np.zeros_like(mask)
     if where is not None:
-        pieces, _ = ndimage.label(mask & where, np.ones((3, 3, 3)))
-        sizes = np.bincount(pieces.ravel()) * voxel
-        large = sizes >= MIN_MM3[cls]
+        pieces, n = ndimage.label(mask if whole else mask & where, np.ones((3, 3, 3)))
+        sizes = np.bincount(pieces.ravel(), minlength=n + 1)
+        sizes[0] = 0
+        good = sizes * voxel >= MIN_MM3[cls]
+        if whole:
+            good &= 2 * np.bincount(pieces[where], minlength=n + 1) > sizes
         if touching is not None:
-            reaches = np.zeros_like(large)
+            reaches = np.zeros_like(good)
             reaches[np.unique(pieces[touching])] = True
-            large &= reaches
-        large[0] = False
-        kept = large[pieces]
+            good &= reaches
+        good &= sizes >= crumbs * sizes.max(initial=0, where=good)
+        good[0] = False
+        kept = good[pieces]
     out[mask & ~kept] = Class.BACKGROUND
 
 

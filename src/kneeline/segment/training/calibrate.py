@@ -52,7 +52,7 @@ def scan_of(seed: int, number: int) -> SimulatedScan:
         "snr": PROTOCOLS[protocol].snr * rng.uniform(0.35, 1.1),
         "blur_px": rng.uniform(0.4, 1.3),
         "bias": rng.uniform(0.05, 0.4),
-        "ghost": rng.uniform(0.2, 0.7) if number % 4 == 3 else 0.0,
+        "ghost": rng.uniform(0.05, 0.25) if number % 4 == 3 else 0.0,  # beyond it nothing is right
     }
     if protocol == "DESS":  # 3-D, of which half the slices tell as much
         planned |= {"n_slices": 72, "slice_thickness_mm": 1.5}
