@@ -40,7 +40,7 @@ def _panel(axes, label: Label, cases: list[Case]) -> None:
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.plot((0, 1), (0, 1), color=SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    title = label.label_name.replace("_", " ")
+    axes.set_title(label.label_name.replace("_", " "), fontsize=8.5)
     knees = [s for s in structures(cases, label) if s.confidence is not None]
     axes.scatter(
         [s.confidence for s in knees], [s.dice for s in knees], s=9, color=ORANGE, alpha=0.6, linewidth=0, zorder=3,
@@ -55,8 +55,8 @@ def _panel(axes, label: Label, cases: list[Case]) -> None:
             promised, right, s=area, color=BLUE, alpha=0.85, linewidth=0, zorder=2,
             label="voxels of all knees, in ten bins;\narea: share of the volume",
         )  # fmt: skip
-        title += f", ECE {voxels.expected_calibration_error:.3f}"
-    axes.set_title(title, fontsize=8.5)
+        error = f"ECE {voxels.expected_calibration_error:.3f}"
+        axes.text(0.98, 0.03, error, transform=axes.transAxes, ha="right", fontsize=8, color="#404448")
 
 
 def _legend(axes, source) -> None:
