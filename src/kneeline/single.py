@@ -77,10 +77,11 @@ def _load_and_segment(path: Path, laterality: str | None):
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder; expected a DICOM folder or a NIfTI file")
     from kneeline.ingest.run import load_knee
+    from kneeline.segment import threads
     from kneeline.segment.predict import segment
 
     knee = load_knee(path, laterality)
-    return knee, segment(knee.image, knee.laterality)
+    return knee, segment(knee.image, knee.laterality, threads.for_one_knee())
 
 
 def as_dict(knee: ScoredKnee) -> dict[str, Any]:

@@ -5,7 +5,10 @@ raised version reruns exactly that step and what follows from it. Raise it when 
 """
 
 import hashlib
+import os
 from pathlib import Path
+
+ENGINE_VARIABLE = "KNEELINE_ENGINE"
 
 VERSIONS = {
     "simulate": "1",
@@ -21,3 +24,8 @@ VERSIONS = {
 def network_digest() -> str:
     """Of the shipped network: with another one every scan is segmented again."""
     return hashlib.sha256((Path(__file__).parent / "segment" / "network.onnx").read_bytes()).hexdigest()[:16]
+
+
+def network_engine() -> str:
+    """That the environment asks for: another one rounds differently, so every scan is segmented again."""
+    return os.environ.get(ENGINE_VARIABLE) or "onnxruntime"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,9 @@ from kneeline import tables
 from kneeline.cli import main
 from kneeline.errors import UsageError
 from kneeline.labels import Label
-from kneeline.segment import run
+from kneeline.segment import engine, run
 from kneeline.segment.run import segment_scan
+from kneeline.steps import network_digest
 from kneeline.volume import Volume, mirror, read_volume, write_volume
 
 SCAN = "sub-001_ses-01_knee-unknown"
@@ -35,6 +37,8 @@ def test_a_scan_without_a_side_gets_it_from_the_fibula(tmp_path, coarse, found_c
     assert tables.read_status(tmp_path / "segment", SCAN) == row
     labels = read_volume(tmp_path / "segment" / f"{SCAN}_dseg.nii.gz")
     assert np.array_equal(labels.array, found_coarse.labels.array)
+    computed_by = json.loads((tmp_path / "segment" / f"{SCAN}_dseg.json").read_text())
+    assert computed_by == {"network": network_digest()} | engine.provenance()
     rows = tables.read_table(tmp_path / "segment" / f"{SCAN}_structures.tsv", tables.SEGMENT)
     assert [r["structure"] for r in rows] == [v.label_name for v in Label if v]
     voxel = labels.voxel_mm3

@@ -6,7 +6,6 @@ it, and labels would depend on the machine. Each slice is computed by one thread
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,12 +17,10 @@ from kneeline.errors import UsageError
 from kneeline.segment import threads as side_by_side
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import Slices
+from kneeline.steps import ENGINE_VARIABLE, network_engine
 
 NETWORK = Path(__file__).parent / "network.onnx"
-ENGINE_VARIABLE = "KNEELINE_ENGINE"
 PRECISION = "float32"
-# Slices nearer to each other than half of this are not all shown to the network: what lies between two is interpolated.
-APART_MM = 1.5
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def chosen_name() -> str:
     UsageError
         When it is not one of ENGINES.
     """
-    name = os.environ.get(ENGINE_VARIABLE) or "onnxruntime"
+    name = network_engine()
     if name not in ENGINES:
         raise UsageError(f"{ENGINE_VARIABLE} takes {' or '.join(ENGINES)}, not {name!r}")
     return name
@@ -126,44 +123,14 @@ def predict(slices: Slices, threads: int | None = None) -> tuple[np.ndarray, np.
     probability[:, Class.BACKGROUND] = 1
     best = np.zeros((n, h, w), np.uint8)
     rows, columns = slices.box
-    shown = slices_to_show(n, slices.spacing_mm[0])
-    neighbours = {i: (a, b) for a, b in zip(shown, shown[1:], strict=False) for i in range(a + 1, b)}
 
     def show(i: int) -> None:
         answer = engine.run(slices.inputs(i, i + 1))[0, :, : rows.stop - rows.start, : columns.stop - columns.start]
-        keep(i, answer)
-
-    def interpolate(i: int) -> None:
-        # The sum is the same from either side: a mirrored knee gives the mirrored answer to the last bit.
-        before, after = (
-            probability[j, :, rows, columns] * np.float32(weight)
-            for j, weight in zip(neighbours[i], _weights(i, *neighbours[i]), strict=True)
-        )
-        keep(i, before + after)
-
-    def keep(i: int, answer: np.ndarray) -> None:
         probability[i, :, rows, columns] = answer
         best[i, rows, columns] = _argmax(answer)
 
-    side_by_side.each(show, shown, threads)
-    side_by_side.each(interpolate, neighbours, threads)
+    side_by_side.each(show, range(n), threads)
     return probability, best
-
-
-def slices_to_show(n: int, spacing_mm: float) -> list[int]:
-    """Slices that the network is run on: all, or, when they lie close, some at most APART_MM apart.
-
-    The first and the last are among them, and the choice is the same from either end.
-    """
-    step = max(1, int(APART_MM / spacing_mm + 1e-3))
-    half = list(range(0, (n + 1) // 2, step))
-    if n - 1 - 2 * half[-1] > step:  # too far across the middle
-        half.append((n - 1) // 2)
-    return sorted({*half, *(n - 1 - i for i in half)})
-
-
-def _weights(i: int, before: int, after: int) -> tuple[float, float]:
-    return (after - i) / (after - before), (i - before) / (after - before)
 
 
 def _argmax(probability: np.ndarray) -> np.ndarray:

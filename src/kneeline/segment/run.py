@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from pathlib import Path
 
@@ -10,15 +11,18 @@ import numpy as np
 from kneeline import tables
 from kneeline.errors import Refusal, UsageError
 from kneeline.labels import Label
+from kneeline.segment import engine
 from kneeline.segment.predict import Segmentation, segment
+from kneeline.steps import network_digest
 from kneeline.tables import Row
 from kneeline.volume import Volume, read_volume, write_volume
 
-_FILES = ("dseg.nii.gz", "structures.tsv", "status.json")
+_FILES = ("dseg.nii.gz", "dseg.json", "structures.tsv", "status.json")
 
 
 def segment_scan(scan_id: str, ingest_dir: Path, out: Path) -> Row:
-    """Write `{scan_id}_dseg.nii.gz`, `_structures.tsv` and, last, `_status.json` into `out`; return the status row.
+    """Write `{scan_id}_dseg.nii.gz`, `_dseg.json`, `_structures.tsv` and, last, `_status.json` into `out`; return the
+    status row.
 
     A scan that was set aside before, or is refused here, has a status only.
     """
@@ -60,11 +64,14 @@ def _read(path: Path) -> Volume:
 
 
 def _write(out: Path, scan_id: str, segmentation: Segmentation, status: Row) -> None:
-    """Both files or, when the second fails, none."""
+    """All files or, when one fails, none."""
     keys = {name: status[name] for name in ("scan_id", *tables.KNEE_KEYS)}
     rows = [keys | row for row in structure_rows(segmentation)]
     try:
         write_volume(out / f"{scan_id}_dseg.nii.gz", segmentation.labels)
+        # What computed the labels: with another of these the same image may give slightly other ones.
+        computed_by = {"network": network_digest()} | engine.provenance()
+        tables.write_text(out / f"{scan_id}_dseg.json", json.dumps(computed_by, indent=1) + "\n")
         tables.write_table(out / f"{scan_id}_structures.tsv", rows, tables.SEGMENT)
     except BaseException:
         for name in _FILES:
