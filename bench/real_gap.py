@@ -83,7 +83,7 @@ TISSUES = (
     ("femoral cartilage", "femoral_cartilage", "CARTILAGE", Tissue.CARTILAGE),
     ("menisci", "menisci", "MENISCUS", Tissue.MENISCUS),
     ("fluid (by its decay)", "fluid", "FLUID", Tissue.FLUID),
-    ("cortex", "cortex", "CORTEX", Tissue.CORTEX),
+    ("cortex before the femoral shaft", "cortex", "CORTEX", Tissue.CORTEX),
 )
 
 
@@ -128,14 +128,15 @@ def _before_shaft(picture: Picture) -> np.ndarray:
 
 
 def _cortex(picture: Picture) -> np.ndarray:
-    """Darkest voxel of each row's run from the femoral shaft outwards."""
+    """Darkest voxel across the front of the femoral shaft, row by row above the cartilage."""
     out = np.zeros(picture.classes.shape, bool)
     for i, plane in enumerate(picture.classes):
-        femur = plane == Class.FEMUR
-        for row in np.flatnonzero(femur.sum(1) > 30):
-            first = np.flatnonzero(femur[row])[0]
-            near = slice(max(first - 2, 0), first + 5)
-            out[i, row, near.start + int(picture.image[i, row, near].argmin())] = True
+        femur, cartilage = plane == Class.FEMUR, plane == Class.FEMORAL_CARTILAGE
+        if not cartilage.any():
+            continue
+        for row in np.flatnonzero(femur[: np.nonzero(cartilage)[0].min()].sum(1) > 30):
+            start = max(int(np.flatnonzero(femur[row])[0]) - 2, 0)
+            out[i, row, start + int(picture.image[i, row, start : start + 7].argmin())] = True
     return out
 
 
@@ -294,6 +295,11 @@ def looks(picture: Picture) -> dict[str, float | None]:
     }
 
 
+def expand(values: np.ndarray) -> np.ndarray:
+    """What the world's images were before the network's compression of bright values (`preprocess.compress`)."""
+    return np.where(values > 1, np.exp(np.maximum(values - 1, 0)), values)
+
+
 def world_pictures(folder: Path, family: str, stacks: int) -> list[Picture]:
     """Stacks like the real one (3 mm every 4 mm, 0.625 mm pixels), from anatomies spread over the folder."""
     from kneeline.segment.training import world
@@ -307,7 +313,7 @@ def world_pictures(folder: Path, family: str, stacks: int) -> list[Picture]:
             anatomy, world.Acquisition(24, 4.0, 3.0, family), np.random.default_rng(number), world.noise_bank(),
             side=256, centre_mm=middle, strength=0.3, mirrored=False, pixel_mm=0.625, cropped=False,
         )  # fmt: skip
-        out.append(picture(image.numpy(), classes.numpy()))
+        out.append(picture(expand(image.numpy()), classes.numpy()))
     return out
 
 
