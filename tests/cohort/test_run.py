@@ -67,6 +67,16 @@ def test_readings_are_compared(fabricate, analyse):
     assert sum(row["n"] for row in found.confusion) == 12
 
 
+def test_readers_are_not_compared_with_outlines_that_cannot_be_trusted(fabricate, analyse):
+    runners, knees = _knees(fabricate, 12, "L")
+    knees[0] |= {"verdict": "unusable"}
+    readings = [
+        {k: knee[k] for k in tables.KNEE_KEYS} | {"rater_id": "anna", "reading": 1, "structure": "effusion", "grade": 1}
+        for knee in knees
+    ]
+    assert sum(row["n"] for row in analyse(runners, knees, readings=readings).confusion) == 11
+
+
 def test_wrong_settings_write_nothing(fabricate, tmp_path):
     paths = fabricate.write_results(tmp_path, *_knees(fabricate, 3, "L"))
     with pytest.raises(UsageError, match="unknown setting outcome"):

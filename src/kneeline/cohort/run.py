@@ -8,7 +8,7 @@ from typing import Any
 
 from kneeline import tables
 from kneeline.cohort.agreement import compare_raters
-from kneeline.cohort.assemble import read_cohort, to_analyse
+from kneeline.cohort.assemble import read_cohort, to_analyse, usable
 from kneeline.cohort.dose import dose_response
 from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.models import adjusted_question, model_flow, relate
@@ -53,7 +53,7 @@ def run_cohort(
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
     doses = [dose_response(knees, outcome, adjusted_question(settings), settings) for outcome in OUTCOMES]
-    agreement, confusion = compare_raters(cohort.knees, read)
+    agreement, confusion = compare_raters([row for row in cohort.knees if usable(row)], read)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
         (tables.FLOW, cohort.flow + model_flow(knees, settings)),
