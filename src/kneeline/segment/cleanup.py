@@ -51,39 +51,69 @@ def clean(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nda
         (Class.TIBIAL_CARTILAGE, tibia),
         (Class.PATELLAR_CARTILAGE, patella),
     ):
-        _keep(out, cls, None if bone is None else _near(bone, spacing_mm, CARTILAGE_MM), voxel, crumbs=CRUMB_SHARE)
+        where = None if bone is None else _near(bone, spacing_mm, CARTILAGE_MM, _box_of(out, cls, voxel))
+        _keep(out, cls, where, voxel, crumbs=CRUMB_SHARE)
     between = None
     if femur is not None and tibia is not None:
-        between = _near(femur, spacing_mm, MENISCUS_TO_BONE_MM) & _near(tibia, spacing_mm, MENISCUS_TO_BONE_MM)
+        box, reach = _box_of(out, Class.MENISCUS, voxel), MENISCUS_TO_BONE_MM
+        between = _near(femur, spacing_mm, reach, box) & _near(tibia, spacing_mm, reach, box)
     _keep(out, Class.MENISCUS, between, voxel, whole=True, crumbs=CRUMB_SHARE)
     joint = np.isin(out, (Class.FEMUR, Class.PATELLA, Class.FEMORAL_CARTILAGE, Class.PATELLAR_CARTILAGE))
-    near = _near(joint, spacing_mm, FLUID_TO_JOINT_MM) if joint.any() else None
-    _keep(
-        out, Class.JOINT_FLUID, near, voxel, touching=_near(joint, spacing_mm, FLUID_TOUCH_MM) if joint.any() else None
+    box = _box_of(out, Class.JOINT_FLUID, voxel)
+    near, touching = (
+        _near(joint, spacing_mm, reach, box) if joint.any() else None for reach in (FLUID_TO_JOINT_MM, FLUID_TOUCH_MM)
     )
+    _keep(out, Class.JOINT_FLUID, near, voxel, touching=touching)
     for bone in (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA):
         _fill(out, bone)
     return out
 
 
 def _centre(mask: np.ndarray) -> np.ndarray:
-    return np.array(ndimage.center_of_mass(mask))
+    """Mean index along each axis."""
+    counts = [np.count_nonzero(mask, axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
+    return np.array([np.arange(len(count)) @ count / count.sum() for count in counts])
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...] | None:
+    """The smallest box that holds a mask; None when it is empty."""
+    filled = [np.flatnonzero(mask.any(tuple({*range(mask.ndim)} - {axis}))) for axis in range(mask.ndim)]
+    return tuple(slice(int(f[0]), int(f[-1]) + 1) for f in filled) if filled[0].size else None
+
+
+def _box_of(out: np.ndarray, cls: Class, voxel: float) -> tuple[slice, ...] | None:
+    """The smallest box that holds all pieces of a class that are large enough to be kept."""
+    mask = out == cls
+    box = _box(mask)
+    if box is None:
+        return None
+    pieces, _ = ndimage.label(mask[box], np.ones((3, 3, 3)))
+    large = np.bincount(pieces.ravel()) * voxel >= MIN_MM3[cls]
+    large[0] = False
+    inner = _box(large[pieces])
+    return inner and tuple(
+        slice(outer.start + side.start, outer.start + side.stop) for outer, side in zip(box, inner, strict=True)
+    )
 
 
 def _largest(out: np.ndarray, cls: Class, voxel: float, plausible=lambda centre: True) -> np.ndarray | None:
     """Keep the largest plausible piece of a bone in `out`; its mask, or None when there is none."""
-    pieces, n = ndimage.label(out == cls, _TOUCH)
-    if n == 0:
+    box = _box(out == cls)
+    if box is None:
         return None
+    inside = out[box]
+    pieces, _ = ndimage.label(inside == cls, _TOUCH)
     sizes = np.bincount(pieces.ravel())
     for piece in np.argsort(-sizes[1:], kind="stable")[:8] + 1:
         if sizes[piece] * voxel < MIN_MM3[cls]:
             break
         mask = pieces == piece
-        if plausible(_centre(mask)):
-            out[(pieces > 0) & ~mask] = Class.BACKGROUND
-            return mask
-    out[pieces > 0] = Class.BACKGROUND
+        if plausible(_centre(mask) + [side.start for side in box]):
+            inside[(pieces > 0) & ~mask] = Class.BACKGROUND
+            whole = np.zeros(out.shape, bool)
+            whole[box] = mask
+            return whole
+    inside[pieces > 0] = Class.BACKGROUND
     return None
 
 
@@ -138,23 +168,38 @@ def _keep(
     out[mask & ~kept] = Class.BACKGROUND
 
 
-def _near(mask: np.ndarray, spacing_mm, reach_mm: float) -> np.ndarray:
-    """Voxels within reach of a mask; computed at half the in-plane resolution, exact to about a millimetre."""
-    n, h, w = mask.shape
+def _near(mask: np.ndarray, spacing_mm, reach_mm: float, box: tuple[slice, ...] | None) -> np.ndarray:
+    """Voxels of a box within reach of a mask; computed at half the in-plane resolution, exact to about a millimetre."""
+    out = np.zeros(mask.shape, bool)
+    if box is None:
+        return out
+    # Widened by the reach: nothing farther can be near. Rows and columns start even: everywhere the same halves.
+    wide = []
+    for axis, side in enumerate(box):
+        margin, grid = int(np.ceil(reach_mm / spacing_mm[axis])) + 2, 1 if axis == 0 else 2
+        wide.append(slice(max(0, side.start - margin) // grid * grid, side.stop + margin))
+    part = mask[tuple(wide)]
+    n, h, w = part.shape
     even = np.zeros((n, h + h % 2, w + w % 2), bool)
-    even[:, :h, :w] = mask
+    even[:, :h, :w] = part
     coarse = even.reshape(n, even.shape[1] // 2, 2, even.shape[2] // 2, 2).any((2, 4))
-    distance = ndimage.distance_transform_edt(~coarse, sampling=(spacing_mm[0], 2 * spacing_mm[1], 2 * spacing_mm[2]))
-    return (distance <= reach_mm).repeat(2, 1).repeat(2, 2)[:, :h, :w]
+    if coarse.any():
+        step = (spacing_mm[0], 2 * spacing_mm[1], 2 * spacing_mm[2])
+        near = ndimage.distance_transform_edt(~coarse, sampling=step) <= reach_mm
+        inner = tuple(slice(side.start - w.start, side.stop - w.start) for side, w in zip(box, wide, strict=True))
+        out[box] = near.repeat(2, 1).repeat(2, 2)[inner]
+    return out
 
 
 def _fill(out: np.ndarray, bone: Class) -> None:
     """Fill background and fluid that a bone encloses in a slice: a cyst or a bone island is part of the bone."""
     for plane in out:
-        mask = plane == bone
-        if mask.any():
+        box = _box(plane == bone)
+        if box is not None:
+            inside = plane[box]
+            mask = inside == bone
             holes = ndimage.binary_fill_holes(mask) & ~mask
-            plane[holes & ((plane == Class.BACKGROUND) | (plane == Class.JOINT_FLUID))] = bone
+            inside[holes & ((inside == Class.BACKGROUND) | (inside == Class.JOINT_FLUID))] = bone
 
 
 def fibula_laterality(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> Laterality | None:
@@ -206,16 +251,16 @@ def middle_slice(classes: np.ndarray, spacing_mm: tuple[float, float, float]) ->
 
 def name_sides(classes: np.ndarray, middle: float, laterality: Laterality) -> np.ndarray:
     """Labels (uint8): menisci and tibial cartilage told apart by the slice they lie in."""
-    table = np.zeros(len(Class), np.uint8)
+    inner, outer = np.zeros(len(Class), np.uint8), np.zeros(len(Class), np.uint8)
     for cls, label in _SINGLE.items():
-        table[cls] = label
-    out = table[classes]
+        inner[cls] = outer[cls] = label
+    for cls, pair in _PAIRED.items():
+        inner[cls], outer[cls] = pair
+    out = np.empty(classes.shape, np.uint8)
     # Indices grow to the Right, so the sign of world x in which medial lies is the sign along axis 0.
-    medial = (np.arange(classes.shape[0]) - middle) * medial_sign(laterality) > 0
-    for cls, (inner, outer) in _PAIRED.items():
-        mask = classes == cls
-        out[mask & medial[:, None, None]] = inner
-        out[mask & ~medial[:, None, None]] = outer
+    medial = (np.arange(len(classes)) - middle) * medial_sign(laterality) > 0
+    for plane, of_class, is_medial in zip(out, classes, medial, strict=True):
+        plane[...] = (inner if is_medial else outer)[of_class]
     return out
 
 
