@@ -380,7 +380,7 @@ SEGMENT = Table(
         *_KNEE,
         Column("structure", "text", "label name"),
         Column("volume_mm3", "float", "volume"),
-        Column("confidence", "float", "share of the structure's voxels expected to be right (calibrated), 0-1", low=0, high=1),
+        Column("confidence", "float", "share of its voxels expected to be right (calibrated), 0-1", low=0, high=1),
     ),
     key=("scan_id", "structure"),
 )
