@@ -21,8 +21,9 @@ def test_there_and_back_keeps_a_plane(pixel):
     image = ramp((12, round(120 / pixel), round(110 / pixel)), (3.0, pixel, pixel))
     slices = preprocess.prepare(image)
     back = (slices.to_columns @ (slices.to_rows @ slices.array[6]).T).T
-    ratio = back / image.array[6]
-    inner = ratio[10:-10, 10:-10]
+    ratio, back = (back / image.array[6])[10:-10, 10:-10], back[10:-10, 10:-10]
+    inner = ratio[back < 0.999]  # brighter values are compressed
+    assert inner.size > 0.9 * ratio.size
     assert inner.max() / inner.min() == pytest.approx(1, abs=2e-3)
 
 
