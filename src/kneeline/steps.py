@@ -13,10 +13,10 @@ ENGINE_VARIABLE = "KNEELINE_ENGINE"
 VERSIONS = {
     "simulate": "1",
     "ingest": "1",
-    "segment": "1",
+    "segment": "2",
     "score": "1",
     "collect": "1",
-    "cohort": "1",
+    "cohort": "2",
     "report": "1",
 }
 
