@@ -295,11 +295,6 @@ def looks(picture: Picture) -> dict[str, float | None]:
     }
 
 
-def expand(values: np.ndarray) -> np.ndarray:
-    """What the world's images were before the network's compression of bright values (`preprocess.compress`)."""
-    return np.where(values > 1, np.exp(np.maximum(values - 1, 0)), values)
-
-
 def world_pictures(folder: Path, family: str, stacks: int) -> list[Picture]:
     """Stacks like the real one (3 mm every 4 mm, 0.625 mm pixels), from anatomies spread over the folder."""
     from kneeline.segment.training import world
@@ -313,7 +308,7 @@ def world_pictures(folder: Path, family: str, stacks: int) -> list[Picture]:
             anatomy, world.Acquisition(24, 4.0, 3.0, family), np.random.default_rng(number), world.noise_bank(),
             side=256, centre_mm=middle, strength=0.3, mirrored=False, pixel_mm=0.625, cropped=False,
         )  # fmt: skip
-        out.append(picture(expand(image.numpy()), classes.numpy()))
+        out.append(picture(image.numpy(), classes.numpy()))
     return out
 
 

@@ -182,3 +182,11 @@ def test_check_reads_images_as_ingest_would(study, capsys):
     )
     assert cli.main(["check", "--images", "--strict"]) == 1
     assert "sub-2_ses-01_knee-L: laterality_conflict" in capsys.readouterr().out
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["inventory", str(tmp_path), "-o", str(tmp_path / "file" / "series.tsv")]) == 2
+    said = capsys.readouterr().err
+    assert "kneeline: Not a directory" in said or "kneeline: File exists" in said
+    assert str(tmp_path / "file") in said

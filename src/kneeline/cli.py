@@ -29,11 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kneeline: refused ({refusal.code}): {refusal.reason}", file=sys.stderr)
         return SET_ASIDE
     except KeyboardInterrupt:
-        print("kneeline: stopped; the same command goes on where it was", file=sys.stderr)
+        print("kneeline: stopped; `kneeline run` goes on where it was, other commands begin again", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+    except OSError as error:  # a folder that cannot be written, a full disk
+        where = f": {error.filename}" if error.filename else ""
+        print(f"kneeline: {error.strerror or error}{where}", file=sys.stderr)
+        return BAD_USAGE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,7 +23,16 @@ VERSIONS = {
 
 def network_digest() -> str:
     """Of the shipped network: with another one every scan is segmented again."""
-    return hashlib.sha256((Path(__file__).parent / "segment" / "network.onnx").read_bytes()).hexdigest()[:16]
+    return _digest("network.onnx")
+
+
+def calibration_digest() -> str:
+    """Of the table that confidence, and so the verdict, comes from."""
+    return _digest("calibration.json")
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256((Path(__file__).parent / "segment" / name).read_bytes()).hexdigest()[:16]
 
 
 def network_engine() -> str:

@@ -4,7 +4,7 @@ import json
 from kneeline import tables
 from kneeline.config import check_config
 from kneeline.ingest.fingerprint import fingerprint
-from kneeline.steps import VERSIONS, network_digest, network_engine
+from kneeline.steps import VERSIONS, calibration_digest, network_digest, network_engine
 
 settings = check_config(config, source="config")
 SCANS = {scan.scan_id: scan for scan in tables.read_scans(settings["scans"])}

@@ -11,6 +11,7 @@ rule segment:
         scans=settings["scans"],
         version=VERSIONS["segment"],
         network=network_digest(),
+        calibration=calibration_digest(),
         engine=network_engine(),
     resources:
         mem_mb=2000,

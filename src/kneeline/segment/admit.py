@@ -12,8 +12,9 @@ SPACING_MM = (0.1, 10.0)
 # Larger than any coil that a knee is imaged in: the spacing in the header is wrong, or it is no knee (mm).
 MOST_MM = 500.0
 LEAST_SLICES = 6
-# Slices, rows and columns at the network's 0.65 mm: beyond it memory, not the knee, decides (1 GB of probabilities).
-MOST_PIXELS = 8e7
+# Slices, rows and columns at the network's 0.65 mm: beyond it memory, not the knee, decides (20 bytes a
+# pixel for the probabilities alone).
+MOST_PIXELS = 4e7
 _NETWORK_MM = 0.65
 
 
@@ -27,7 +28,8 @@ def check_image(image: Volume) -> None:
     if image.array.dtype.kind not in "iuf":
         raise Refusal(
             "not_grayscale",
-            "expected one number a voxel, this image holds colours or complex numbers; convert the magnitude image",
+            "expected one number a voxel, this image holds colours, complex numbers or only yes and no; convert the "
+            "magnitude image",
         )
     if image.array.size == 0:
         raise Refusal("not_a_knee", f"expected an image of a knee, this one has no voxels (shape {image.shape})")

@@ -1,7 +1,7 @@
 """The network run on slices: the one place that knows which engine does it.
 
-Both engines compute in float32, on any machine: an engine left to itself would choose bfloat16 where the processor has
-it, and labels would depend on the machine. Each slice is computed by one thread.
+Both engines compute in float32: an engine left to itself would choose bfloat16 where the processor has it. Processors
+may still sum in another order, which moves a voxel on a border now and then. Each slice is computed by one thread.
 """
 
 from __future__ import annotations

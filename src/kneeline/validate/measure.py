@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kneeline import grading
-from kneeline.errors import Refusal
+from kneeline.errors import Refusal, UsageError
 from kneeline.labels import MENISCI, Label
 from kneeline.score.effusion import measure_effusion
 from kneeline.score.frame import canonical
@@ -96,7 +96,7 @@ def compare(scan: SimulatedScan, knee: Plan) -> Case:
     on_true_labels = _grades(scan, scan.labels, knee.laterality)
     try:
         found = _found(scan, segment(scan.image, knee.laterality, with_certainty=True), knee.laterality)
-    except MemoryError:
+    except (MemoryError, UsageError):
         raise
     except Refusal as refusal:
         return Case(knee, truth, None, refusal.code, on_true_labels)

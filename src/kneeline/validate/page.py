@@ -12,6 +12,7 @@ from scipy import stats
 from kneeline import grading
 from kneeline.agreement import kappa
 from kneeline.labels import MENISCI, Label
+from kneeline.steps import network_digest, network_engine
 from kneeline.validate.groups import (
     EFFUSIONS_ML,
     Group,
@@ -60,9 +61,10 @@ def page(cases: Sequence[Case], command: str = "kneeline validate", figure: str 
 
 
 def _opening(cases: Sequence[Case], command: str) -> str:
-    return f"""Made by `{command}`. {len(cases)} parametric knees of seeds from {FIRST_SEED} on, which training never \
-used, with planted intrameniscal signal and fluid, left and right in turn; contrasts and slices as `kneeline.validate.\
-plan` lists them. The knees are of the family that the network was trained on: expect less on real ones.
+    return f"""Made by `{command}` with the network {network_digest()} ({network_engine()}, float32). {len(cases)} \
+parametric knees of seeds from {FIRST_SEED} on, which training never used, with planted intrameniscal signal and \
+fluid, left and right in turn; contrasts and slices as `kneeline.validate.plan` lists them. The knees are of the \
+family that the network was trained on: expect less on real ones.
 
 Dice, distances and volume errors compare labels on the image's own grid. Surface distances are exact, between the \
 centres of surface voxels in mm: the 95 % Hausdorff distance is the larger of the two directed 95th percentiles, the \

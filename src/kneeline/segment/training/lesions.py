@@ -177,15 +177,16 @@ def _cysts(scene: Scene, posterior_mm: float) -> None:
 
 
 def _fluid_or_fat(scene: Scene) -> None:
-    """Sometimes fat or synovium where fluid could be: the tissue has to decide, not the place."""
+    """In many scans a dry joint, other tissue where fluid could be: the tissue has to decide, not the place."""
     rng = scene.rng
     share = rng.random()
-    if share < 0.21:
+    if share < 0.42:
         fluid = scene.where(CODE[Class.JOINT_FLUID, Fabric.FLUID])
         noise = scene.bank[2][scene.fine[fluid]]
-        swapped = fluid[noise > (-9.0 if share < 0.13 else rng.uniform(-0.3, 0.9))]
-        scene.paint(swapped, Class.BACKGROUND, Fabric.FAT if rng.random() < 0.65 else Fabric.SYNOVIUM)
-    elif share < 0.33:  # folds of synovium and loose tissue in the fluid
+        swapped = fluid[noise > (-9.0 if share < 0.32 else rng.uniform(-0.3, 0.9))]
+        instead = (Fabric.FAT, Fabric.SYNOVIUM, Fabric.LIGAMENT, Fabric.MUSCLE)
+        scene.paint(swapped, Class.BACKGROUND, instead[rng.choice(4, p=(0.6, 0.15, 0.1, 0.15))])
+    elif share < 0.54:  # folds of synovium and loose tissue in the fluid
         fluid = scene.where(CODE[Class.JOINT_FLUID, Fabric.FLUID])
         thin = scene.bank[1][scene.shifted[fluid]].abs() < rng.uniform(0.03, 0.12)
         scene.paint(fluid[thin], Class.JOINT_FLUID, Fabric.SYNOVIUM)

@@ -22,6 +22,7 @@ from kneeline.volume import SAGITTAL, reorient
 EFFUSIONS = (0.05, 0.3, 0.6, 0.12, 0.9)
 TEST_EFFUSIONS = (0.05, 0.4)
 TEST_SEED = 9000
+FIRST_KEPT_SEED = 8000  # from here on calibration, from TEST_SEED on validation
 
 
 def save(path: Path, codes: np.ndarray) -> None:
@@ -120,6 +121,8 @@ def main() -> None:
     parser.add_argument("--parametric", type=int, default=0, help="simulated knees to add, seeds 0, 1, ...")
     parser.add_argument("--maps", choices=("train", "test", "none"), default="train")
     args = parser.parse_args()
+    if args.parametric > FIRST_KEPT_SEED:
+        parser.error(f"seeds from {FIRST_KEPT_SEED} on are kept for calibration and validation")
     torch.set_num_threads(1)
     prepare_parametric(range(args.parametric), args.out / "train")
     if args.maps != "none":

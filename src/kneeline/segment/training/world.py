@@ -364,7 +364,7 @@ def _receive(image: torch.Tensor, rng: np.random.Generator, generator: torch.Gen
         image = image.clamp(min=0) ** rng.uniform(0.75, 1.3)
     if rng.random() < 0.15:
         image = _jpeg(image, rng.uniform(0.01, 0.06))
-    return torch.from_numpy(compress((image.clamp_(min=0) * rng.uniform(0.8, 1.25)).numpy()))
+    return image.clamp_(min=0) * rng.uniform(0.8, 1.25)
 
 
 def _crop(image: torch.Tensor, truth: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -380,5 +380,6 @@ def _crop(image: torch.Tensor, truth: torch.Tensor, rng: np.random.Generator) ->
 
 
 def training_images(images: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each inner slice with its two neighbours: (STACK, 3, side, side) and (STACK, side, side)."""
+    """Each inner slice with its two neighbours, as inference shows them: (n, 3, side, side) and (n, side, side)."""
+    images = torch.from_numpy(compress(images.numpy()))
     return torch.stack([images[:-2], images[1:-1], images[2:]], 1), truth[1:-1]
