@@ -20,6 +20,7 @@ from kneeline.errors import Refusal
 from kneeline.ingest.run import Knee, load_knee
 from kneeline.labels import BONES, MENISCI, Label
 from kneeline.segment.predict import Segmentation, segment
+from kneeline.validate.masks import dice
 
 REFERENCE = 2  # the echo that looks like a clinical PD image
 TARGETS = dict.fromkeys(BONES, 0.97) | dict.fromkeys(MENISCI.values(), 0.85)
@@ -38,16 +39,10 @@ def segment_echoes(knee: Knee, echoes: list[int]) -> dict[int, Segmentation | Re
     return out
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Overlap of two masks; None when both are empty."""
-    total = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / total if total else None
-
-
 def pairwise(maps: dict[int, np.ndarray], label: Label) -> dict[tuple[int, int], float]:
     """Dice of one structure for each pair of echoes that has it in at least one."""
-    found = {(a, b): dice(maps[a] == label, maps[b] == label) for a, b in combinations(sorted(maps), 2)}
-    return {pair: value for pair, value in found.items() if value is not None}
+    either = {pair: [maps[echo] == label for echo in pair] for pair in combinations(sorted(maps), 2)}
+    return {pair: dice(*masks) for pair, masks in either.items() if any(mask.any() for mask in masks)}
 
 
 def agreement_table(maps: dict[int, np.ndarray]) -> str:

@@ -21,7 +21,7 @@ from real_tables import figure, markdown, show
 from scipy import ndimage
 
 from kneeline.labels import BONES, CARTILAGES, MENISCI, Label
-from kneeline.segment.classes import CLASS_OF, Class
+from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.simulate.contrast import SEQUENCES, signal_table
 from kneeline.simulate.tissues import Tissue
 from kneeline.volume import Volume, reorient
@@ -59,18 +59,11 @@ def _within_slice(operation, mask: np.ndarray, size: int) -> np.ndarray:
 # --- real images -----------------------------------------------------------------------------------------------------
 
 
-def class_table() -> np.ndarray:
-    table = np.zeros(len(Label), np.uint8)
-    for label, cls in CLASS_OF.items():
-        table[label] = cls
-    return table
-
-
 def real_picture(kept, echo: int) -> Picture:
     affine = kept["affine"]
     image = reorient(Volume(np.ascontiguousarray(kept["echoes"][..., echo - 1]), affine)).array.astype(np.float32)
     labels = reorient(Volume(np.ascontiguousarray(kept["labels"][..., EARLY - 1]), affine)).array
-    return picture(image, class_table()[labels])
+    return picture(image, CLASS_BY_LABEL[labels])
 
 
 # --- table 1: grey values --------------------------------------------------------------------------------------------
@@ -144,7 +137,7 @@ def fluid_by_decay(early: Picture, late: Picture) -> np.ndarray:
     """Voxels that keep their signal, bright enough to tell, in clumps, near cartilage and outside bone."""
     joint = np.isin(early.classes, [Class.FEMORAL_CARTILAGE, Class.TIBIAL_CARTILAGE, Class.PATELLAR_CARTILAGE])
     near = ndimage.binary_dilation(joint, np.ones((1, 25, 25), bool)) | _before_shaft(early)
-    bone = np.isin(early.classes, [CLASS_OF[b] for b in BONES])
+    bone = np.isin(early.classes, CLASS_BY_LABEL[list(BONES)])
     wet = (_keeps(early, late) > FLUID_KEEPS) & (early.image > 0.25) & near & ~bone
     clumps, n = ndimage.label(wet, np.ones((3, 3, 3)))
     size = np.bincount(clumps.ravel(), minlength=n + 1)
@@ -319,7 +312,7 @@ def simulated_picture(seed: int) -> Picture:
         seed, "PD", laterality="R", fluid_ml=3.0, spacing_mm=1.0, n_slices=24, matrix=256, pixel_mm=0.625,
         slice_thickness_mm=3.0, slice_gap_mm=1.0,
     )  # fmt: skip
-    return picture(reorient(scan.image).array.astype(np.float32), class_table()[reorient(scan.labels).array])
+    return picture(reorient(scan.image).array.astype(np.float32), CLASS_BY_LABEL[reorient(scan.labels).array])
 
 
 def looks_table(early: Picture, late: Picture, folder: Path, stacks: int) -> str:

@@ -23,6 +23,15 @@ class Label(IntEnum):
     JOINT_FLUID = 11  # with synovium: they cannot be told apart without contrast agent
 
     @property
+    def words(self) -> str:
+        """Its name as people write it.
+
+        >>> Label.MEDIAL_MENISCUS.words
+        'medial meniscus'
+        """
+        return self.label_name.replace("_", " ")
+
+    @property
     def label_name(self) -> str:
         return self.name.lower()
 

@@ -32,7 +32,7 @@ def calibration_digest() -> str:
 
 
 def _digest(name: str) -> str:
-    return hashlib.sha256((Path(__file__).parent / "segment" / name).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256((Path(__file__).parent / "segment" / name).read_bytes()).hexdigest()
 
 
 def network_engine() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kneeline.errors import Refusal
+from kneeline.segment.preprocess import PIXEL_MM
 from kneeline.volume import SAGITTAL, Volume, reorient
 
 # Spacing of any scanner's knee images, with room to spare (mm).
@@ -12,10 +13,9 @@ SPACING_MM = (0.1, 10.0)
 # Larger than any coil that a knee is imaged in: the spacing in the header is wrong, or it is no knee (mm).
 MOST_MM = 500.0
 LEAST_SLICES = 6
-# Slices, rows and columns at the network's 0.65 mm: beyond it memory, not the knee, decides (20 bytes a
+# Slices, rows and columns at the network's pixel size: beyond it memory, not the knee, decides (20 bytes a
 # pixel for the probabilities alone).
 MOST_PIXELS = 4e7
-_NETWORK_MM = 0.65
 
 
 def check_image(image: Volume) -> None:
@@ -48,11 +48,11 @@ def check_image(image: Volume) -> None:
             "too_few_slices",
             f"expected at least {LEAST_SLICES} sagittal slices, this image has {slices}; send the whole series",
         )
-    in_plane = image.array.size * image.voxel_mm3 / reorient(image, SAGITTAL).spacing_mm[0] / _NETWORK_MM**2
+    in_plane = image.array.size * image.voxel_mm3 / reorient(image, SAGITTAL).spacing_mm[0] / PIXEL_MM**2
     if in_plane > MOST_PIXELS:
         raise Refusal(
             "too_large",
-            f"expected a knee in at most {MOST_PIXELS / 1e6:.0f} million pixels of {_NETWORK_MM} mm, this image has "
+            f"expected a knee in at most {MOST_PIXELS / 1e6:.0f} million pixels of {PIXEL_MM} mm, this image has "
             f"{in_plane / 1e6:.0f}; crop it to the knee or leave out slices",
         )
     if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+import numpy as np
+
 from kneeline.labels import Label
 
 
@@ -39,3 +41,5 @@ CLASS_OF = {
     Label.LATERAL_MENISCUS: Class.MENISCUS,
     Label.JOINT_FLUID: Class.JOINT_FLUID,
 }
+# The same for whole arrays of labels: CLASS_BY_LABEL[labels].
+CLASS_BY_LABEL = np.array([CLASS_OF[label] for label in Label], np.uint8)

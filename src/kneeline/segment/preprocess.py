@@ -95,7 +95,7 @@ def prepare(image: Volume) -> Slices:
     down_rows, down_columns = _resampler(h, dz, rows, PIXEL_MM), _resampler(w, dy, columns, PIXEL_MM)
     array = np.empty((n, rows, columns), np.float32)
     for i in range(n):
-        plane = np.nan_to_num(canonical.array[i].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        plane = canonical.array[i].astype(np.float32)
         array[i] = (down_columns @ (down_rows @ plane).T).T
     np.maximum(array, 0, out=array)
     centre = tuple(_middle(size, _WINDOW_MM / PIXEL_MM) for size in array.shape[1:])

@@ -95,7 +95,7 @@ def _not_a_knee(found: Anatomy):
     for bone in (Label.FEMUR, Label.TIBIA):
         if volumes.get(bone, 0.0) < LEAST_BONE_ML:
             yield (
-                f"{_words(bone)} is missing or too small ({volumes.get(bone, 0.0):.0f} mL, at least "
+                f"{bone.words} is missing or too small ({volumes.get(bone, 0.0):.0f} mL, at least "
                 f"{LEAST_BONE_ML:.0f} expected)"
             )
     if not any(cartilage in volumes for cartilage in CARTILAGES):
@@ -115,20 +115,16 @@ def _doubts(found: Anatomy, confidence: dict[Label, float]):
     for label in MENISCI.values():
         volume = volumes.get(label, 0.0)
         if not volume:
-            yield f"{_words(label)} not found"
+            yield f"{label.words} not found"
         elif not MENISCUS_ML[0] <= volume <= MENISCUS_ML[1]:
-            yield f"{_words(label)} of {volume:.1f} mL, {MENISCUS_ML[0]:g} to {MENISCUS_ML[1]:g} expected"
+            yield f"{label.words} of {volume:.1f} mL, {MENISCUS_ML[0]:g} to {MENISCUS_ML[1]:g} expected"
     for label in (Label.PATELLA, *CARTILAGES):
         # Without a patella its cartilage is no news.
         if label not in volumes and not (label == Label.PATELLAR_CARTILAGE and Label.PATELLA not in volumes):
-            yield f"{_words(label)} not found"
+            yield f"{label.words} not found"
     widths = [v for v in (found.femur_width_mm, found.tibia_width_mm) if v is not None]
     if widths and min(widths) < WHOLE_WIDTH_MM:
         yield f"only {min(widths):.0f} mm of the knee from left to right in view"
     for label, least in LEAST_CONFIDENCE.items():
         if confidence.get(label, 1.0) < least:
-            yield f"only {confidence[label]:.0%} of the {_words(label)} is expected to be right"
-
-
-def _words(label: Label) -> str:
-    return label.label_name.replace("_", " ")
+            yield f"only {confidence[label]:.0%} of the {label.words} is expected to be right"

@@ -61,10 +61,10 @@ def page(cases: Sequence[Case], command: str = "kneeline validate", figure: str 
 
 
 def _opening(cases: Sequence[Case], command: str) -> str:
-    return f"""Made by `{command}` with the network {network_digest()} ({network_engine()}, float32). {len(cases)} \
-parametric knees of seeds from {FIRST_SEED} on, which training never used, with planted intrameniscal signal and \
-fluid, left and right in turn; contrasts and slices as `kneeline.validate.plan` lists them. The knees are of the \
-family that the network was trained on: expect less on real ones.
+    return f"""Made by `{command}` with the network {network_digest()[:16]} ({network_engine()}, float32). \
+{len(cases)} parametric knees of seeds from {FIRST_SEED} on, which training never used, with planted intrameniscal \
+signal and fluid, left and right in turn; contrasts and slices as `kneeline.validate.plan` lists them. The knees are \
+of the family that the network was trained on: expect less on real ones.
 
 Dice, distances and volume errors compare labels on the image's own grid. Surface distances are exact, between the \
 centres of surface voxels in mm: the 95 % Hausdorff distance is the larger of the two directed 95th percentiles, the \
@@ -165,19 +165,19 @@ def _by_contrast(cases: list[Case], metric: Metric) -> str:
     rows = []
     for label in STRUCTURES:
         members = [structures(group, label) for _, group in groups]
-        rows.append([_words(label), metric.mean_cell(members), *map(metric.cell, members)])
+        rows.append([label.words, metric.mean_cell(members), *map(metric.cell, members)])
     return "Slices of 3 mm.\n\n" + _markdown(["", "mean of contrasts", *map(_heading, groups)], rows)
 
 
 def _by_slices_and_effusion(cases: list[Case], metric: Metric) -> str:
     groups = [("all knees", cases), *by_thickness(cases), *by_effusion(cases)]
-    rows = [[_words(label), *(metric.cell(structures(group, label)) for _, group in groups)] for label in STRUCTURES]
+    rows = [[label.words, *(metric.cell(structures(group, label)) for _, group in groups)] for label in STRUCTURES]
     return _markdown(["", *map(_heading, groups)], rows)
 
 
 def _lesions(cases: list[Case]) -> str:
     rows = [
-        [_words(label), name, str(len(members)), *(metric.cell(structures(members, label)) for metric in METRICS)]
+        [label.words, name, str(len(members)), *(metric.cell(structures(members, label)) for metric in METRICS)]
         for label in MENISCI.values()
         for name, members in by_lesion(cases, label)
     ]
@@ -194,7 +194,7 @@ def _volumes(cases: list[Case]) -> str:
     measured = [
         ("joint fluid", fluid_pairs(cases), grid_pairs(cases, fluid)),
         (f"joint fluid, effusions above {EFFUSIONS_ML[0]:g} mL", fluid_pairs(large), grid_pairs(large, fluid)),
-        *((_words(m), meniscus_pairs(cases, m), grid_pairs(cases, m)) for m in MENISCI.values()),
+        *((m.words, meniscus_pairs(cases, m), grid_pairs(cases, m)) for m in MENISCI.values()),
     ]
     return (
         "ICC(A,1), absolute agreement, with its 95 % interval; all contrasts and slices. Built: what was built into "
@@ -244,9 +244,9 @@ def _lost(cases: Sequence[Case]) -> str:
             continue
         for label in case.found.lost:
             size = case.found.structures[label].true_mm3 / 1000
-            lines.append(f"- {case.plan.name}: lost {_words(label)}, {size:.2f} mL")
+            lines.append(f"- {case.plan.name}: lost {label.words}, {size:.2f} mL")
         for label, volume in case.found.invented.items():
-            lines.append(f"- {case.plan.name}: invented {_words(label)}, {volume / 1000:.2f} mL")
+            lines.append(f"- {case.plan.name}: invented {label.words}, {volume / 1000:.2f} mL")
     return _listed(
         f"In {whole} of {len(cases)} knees every structure that the truth has was found (Dice above 0).", lines
     )
@@ -284,7 +284,7 @@ def _reliability(cases: list[Case], figure: str | None) -> str:
         confidence, dices = [s.confidence for s in sure], [s.dice for s in sure]
         rows.append(
             [
-                _words(label),
+                label.words,
                 _number(voxels and voxels.promised, ".3f"),
                 _number(voxels and voxels.right, ".3f"),
                 _number(voxels and voxels.expected_calibration_error, ".3f"),
@@ -358,10 +358,6 @@ def _markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return NOTHING if value is None else f"{value:{form}}"
-
-
-def _words(label: Label) -> str:
-    return label.label_name.replace("_", " ")
 
 
 def _heading(group: Group) -> str:

@@ -12,7 +12,6 @@ nothing.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from kneeline import grading
-from kneeline.labels import Label
 from kneeline.segment import calibration, cleanup, engine
-from kneeline.segment.classes import CLASS_OF, Class
+from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.segment.preprocess import fine_classes, prepare
 from kneeline.simulate.acquire import PROTOCOLS
 from kneeline.simulate.knee import Lesion
 from kneeline.simulate.run import SimulatedScan, simulate_knee
+from kneeline.steps import network_digest
 from kneeline.tables import write_text
 from kneeline.volume import SAGITTAL, reorient
 
@@ -97,10 +96,7 @@ def count(scan: SimulatedScan) -> Counts:
     classes = cleanup.clean(raw, slices.spacing_mm)
     fine = fine_classes(slices, probability, classes, classes != raw)
     own = np.clip(calibration.probability_of_given(slices, probability, fine), 1e-6, 1 - 1e-6)
-    table = np.zeros(len(Label), np.uint8)
-    for label, cls in CLASS_OF.items():
-        table[label] = cls
-    truth = table[reorient(scan.labels, SAGITTAL).array]
+    truth = CLASS_BY_LABEL[reorient(scan.labels, SAGITTAL).array]
     bins = np.clip(((np.log(own / (1 - own)) + _SPAN) / (2 * _SPAN) * _BINS).astype(int), 0, _BINS - 1)
     key = fine.astype(int) * _BINS + bins
     given, right = (
@@ -159,10 +155,6 @@ def as_text(fitted: calibration.Calibration, scans: int, first_seed: int) -> str
         },
     }
     return json.dumps(content, indent=1) + "\n"
-
-
-def network_digest() -> str:
-    return hashlib.sha256(engine.NETWORK.read_bytes()).hexdigest()
 
 
 # --- how well it holds ------------------------------------------------------------------------------------------------

@@ -2,11 +2,10 @@
 
     python -m kneeline.segment.training.evaluate --anatomies FOLDER/test
 
-Two sets. Parametric knees (seeds from 9000 on), imaged by `kneeline.simulate`: an imaging chain that training did not
-use, each knee in every protocol of its own. And label maps of two real knees that training left out, imaged by the
-training's world without deformation: their bones and cartilages are true, menisci and soft tissue are warped in from
-another knee, fluid is simulated, and slice kinds take turns over contrasts. Every scan goes through
-`kneeline.segment.predict.segment`, clean-up included. Simulated images are easier than real ones.
+Label maps of two real knees that training left out, imaged by the training's world without deformation: their bones
+and cartilages are true, menisci and soft tissue are warped in from another knee, fluid is simulated, and slice kinds
+take turns over contrasts. Every scan goes through `kneeline.segment.predict.segment`, clean-up included. Simulated
+images are easier than real ones. For parametric knees there is `kneeline validate`.
 """
 
 from __future__ import annotations
@@ -16,25 +15,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from kneeline.errors import Refusal
-from kneeline.labels import Label
-from kneeline.segment.classes import CLASS_OF, Class
+from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.segment.predict import segment
-from kneeline.segment.training import prepare, world
-from kneeline.simulate.acquire import PROTOCOLS
-from kneeline.simulate.run import simulate_knee
+from kneeline.segment.training import world
+from kneeline.validate.masks import dice
 from kneeline.volume import Volume
 
 CONTRASTS = ("PD", "PDFS", "T2", "T2FS", "T1", "DESS")
 # Thickness and distance of slices, mm.
 SLICES = {"3-D 0.8 mm": (0.8, 0.8), "2-D 3 mm": (3.0, 3.3), "2-D 4 mm": (4.0, 4.4)}
 _PIXEL_MM, _SIDE = 0.5, 288
-
-_CLASS = np.zeros(len(Label), np.uint8)
-for _label, _cls in CLASS_OF.items():
-    _CLASS[_label] = _cls
+LEAST_VOXELS = 30  # of a class in the truth, for its Dice to mean something
 
 
 def image_of(anatomy: world.Anatomy, contrast: str, slices: str, seed: int) -> tuple[Volume, np.ndarray]:
@@ -59,10 +52,8 @@ def image_of(anatomy: world.Anatomy, contrast: str, slices: str, seed: int) -> t
     return Volume(image.numpy(), affine), classes.numpy()
 
 
-def dice(found: np.ndarray, truth: np.ndarray, cls: Class) -> float | None:
-    a, b = found == cls, truth == cls
-    total = a.sum() + b.sum()
-    return float(2 * (a & b).sum() / total) if b.sum() > 30 else None
+def _dice(found: np.ndarray, truth: np.ndarray) -> float | None:
+    return dice(found, truth) if np.count_nonzero(truth) > LEAST_VOXELS else None
 
 
 def score(image: Volume, truth: np.ndarray, row: dict) -> dict:
@@ -71,24 +62,11 @@ def score(image: Volume, truth: np.ndarray, row: dict) -> dict:
         result = segment(image, "R")
     except Refusal as refusal:
         return row | {"verdict": refusal.code} | {cls.name.lower(): 0.0 for cls in Class if cls}
-    found = _CLASS[result.labels.array]
-    row |= {cls.name.lower(): dice(found, truth, cls) for cls in Class if cls}
+    found = CLASS_BY_LABEL[result.labels.array]
+    row |= {cls.name.lower(): _dice(found == cls, truth == cls) for cls in Class if cls}
     row |= {"verdict": result.verdict, "side": result.fibula_laterality}
     print(row, file=sys.stderr, flush=True)
     return row
-
-
-def evaluate_parametric(seeds: range) -> list[dict]:
-    """Right knees, effusions from 2 to 30 mL."""
-    rows = []
-    for seed in seeds:
-        for number, protocol in enumerate(PROTOCOLS):
-            fluid_ml = (2.0, 8.0, 30.0)[(seed + number) % 3]
-            scan = simulate_knee(seed, protocol, laterality="R", fluid_ml=fluid_ml, spacing_mm=0.8)
-            thick = f"{scan.acquisition.slice_thickness_mm:g} mm"
-            row = {"knee": f"parametric {seed}", "contrast": protocol, "slices": thick}
-            rows.append(score(scan.image, _CLASS[scan.labels.array], row))
-    return rows
 
 
 def evaluate_maps(folder: Path, contrasts=CONTRASTS) -> list[dict]:
@@ -119,23 +97,13 @@ def table(rows: list[dict], by: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--anatomies", type=Path, help="folder written by `prepare --maps test`; without it no label maps"
-    )
-    parser.add_argument("--parametric", type=int, default=3, help="parametric knees, seeds 9000, 9001, ...")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    sets = {}
-    if args.parametric:
-        sets["Parametric knees"] = evaluate_parametric(range(prepare.TEST_SEED, prepare.TEST_SEED + args.parametric))
-    if args.anatomies:
-        sets["Label maps of real knees"] = evaluate_maps(args.anatomies)
-    for title, rows in sets.items():
-        print(f"{title}, {len(rows)} scans\n")
-        for row in rows:
-            row["all"] = "all"
-        for by in ("all", "contrast", "slices", "verdict"):
-            print(table(rows, by) + "\n")
+    parser.add_argument("--anatomies", type=Path, required=True, help="folder written by `prepare --maps test`")
+    rows = evaluate_maps(parser.parse_args().anatomies)
+    print(f"Label maps of real knees, {len(rows)} scans\n")
+    for row in rows:
+        row["all"] = "all"
+    for by in ("all", "contrast", "slices", "verdict"):
+        print(table(rows, by) + "\n")
 
 
 if __name__ == "__main__":

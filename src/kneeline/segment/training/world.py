@@ -15,12 +15,11 @@ import torch
 import torch.nn.functional as F
 
 from kneeline.segment.classes import Class
-from kneeline.segment.preprocess import compress
+from kneeline.segment.preprocess import PIXEL_MM, compress
 from kneeline.segment.training.anatomies import CLASS_BY_CODE, FABRIC_BY_CODE, GRID_MM, TISSUE_OF, Fabric
 from kneeline.segment.training.lesions import Scene, add_lesions, add_linings
 from kneeline.simulate.tissues import RELAXATION
 
-PIXEL_MM = 0.65
 SIDE = 192  # pixels of a training image
 STACK = 8  # training images of a stack
 _COARSE = 8  # the deformation is computed on every eighth pixel
