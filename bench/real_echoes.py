@@ -14,8 +14,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from real_tables import figure, markdown, show
+from real_tables import figure, show
 
+from kneeline import markdown
 from kneeline.errors import Refusal
 from kneeline.ingest.run import Knee, load_knee
 from kneeline.labels import BONES, MENISCI, Label
@@ -66,7 +67,7 @@ def agreement_table(maps: dict[int, np.ndarray]) -> str:
         to_reference = [figure(pairs.get(tuple(sorted((e, REFERENCE)))), 3) for e in others]
         lowest = f"{pairs[worst]:.3f} (echoes {worst[0]} and {worst[1]})"
         rows.append([label.label_name, f"{mean:.3f}", lowest, judged, *to_reference])
-    return markdown(header, rows)
+    return markdown.table(header, rows)
 
 
 def volume_table(results: dict[int, Segmentation | Refusal], times_ms: list[float], voxel_mm3: float) -> str:
@@ -80,7 +81,7 @@ def volume_table(results: dict[int, Segmentation | Refusal], times_ms: list[floa
         millilitres = np.bincount(result.labels.array.ravel(), minlength=len(Label)) * voxel_mm3 / 1000
         verdict = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
         rows.append([*first, result.laterality, verdict, *(f"{millilitres[label]:.1f}" for label in STRUCTURES)])
-    return markdown(header, rows)
+    return markdown.table(header, rows)
 
 
 def report(results: dict[int, Segmentation | Refusal], times_ms: list[float], voxel_mm3: float) -> str:

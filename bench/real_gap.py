@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from real_tables import figure, markdown, show
+from real_tables import figure, show
 from scipy import ndimage
 
+from kneeline import markdown
 from kneeline.labels import BONES, CARTILAGES, MENISCI, Label
 from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.simulate.contrast import SEQUENCES, signal_table
@@ -183,7 +184,7 @@ def grey_table(early: Picture, late: Picture) -> str:
         "",
         f"real, echo {LATE}",
     ]
-    return markdown([*header, "world T2", "", "kneeline.simulate PD"], rows)
+    return markdown.table([*header, "world T2", "", "kneeline.simulate PD"], rows)
 
 
 # --- table 2: texture, noise, edges, shading -------------------------------------------------------------------------
@@ -335,7 +336,7 @@ def looks_table(early: Picture, late: Picture, folder: Path, stacks: int) -> str
             else:
                 cells.append(f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
         rows.append(cells)
-    return markdown(["", *columns], rows)
+    return markdown.table(["", *columns], rows)
 
 
 # --- table 3: what decays like fluid ---------------------------------------------------------------------------------
@@ -355,7 +356,7 @@ def decay_table(kept, early: Picture, late: Picture) -> str:
         shares = [(k > FLUID_KEEPS).mean(), ((k <= FLUID_KEEPS) & (k >= SHORT_KEEPS)).mean(), (k < SHORT_KEEPS).mean()]
         rows.append([label.label_name, f"{at.sum() * voxel_ml:.1f}", *(f"{100 * s:.0f} %" for s in shares)])
     found = (wet & (labels == Label.JOINT_FLUID)).sum() / max(wet.sum(), 1)
-    table = markdown(["label", "mL", "like fluid", "like fat or marrow", "shorter"], rows)
+    table = markdown.table(["label", "mL", "like fluid", "like fat or marrow", "shorter"], rows)
     return (
         f"{table}\n\nBy decay, {wet.sum() * voxel_ml:.2f} mL near the joint is fluid (clumps of 5 voxels and more; "
         f"films thinner than a voxel escape it); {100 * found:.0f} % of that is called joint fluid."

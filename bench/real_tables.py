@@ -1,16 +1,9 @@
-"""Markdown tables, and how they get into a document: what `real_echoes.py` and `real_gap.py` share."""
+"""How figures and tables get into a document: what `real_echoes.py` and `real_gap.py` share."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def figure(value: float | None, digits: int = 2) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kneeline import grading
+from kneeline.agreement import agree_on_grades, agree_on_values
 from kneeline.report import plots
-from kneeline.report.validation import agree_on_grades, agree_on_volumes
 
 ROW = {"model": "cumulative_logit_adjusted", "outcome": "signal_grade", "scale": "odds_ratio", "n_participants": 23}
 ESTIMATED = {
@@ -120,7 +120,7 @@ def test_confusion_and_volume_figures_carry_their_numbers():
     agreement = agree_on_grades("x", [[(0, 0), (0, 1)], [(3, 3)]])
     svg = plots.plot_confusion(agreement, "c")
     assert "true 0: 1, 1, 0, 0; true 1: 0, 0, 0, 0; true 2: 0, 0, 0, 0; true 3: 0, 0, 0, 1" in svg
-    volumes = agree_on_volumes("joint fluid", "mL", [(1.0, 2.0), (4.0, 4.0)])
+    volumes = agree_on_values("joint fluid", "mL", [(1.0, 2.0), (4.0, 4.0)])
     svg = plots.plot_volumes(volumes, "v")
     xs, ys = zip(*[(float(x), float(y)) for x, y in re.findall(r'<use [^>]*?x="([\d.]+)" y="([\d.]+)"[^>]*fill: #2b7bb9', svg)][-2:], strict=True)  # fmt: skip  # noqa: E501
     # 3 mL across and 2 mL up on axes of one length: the slope of the page is 2 / 3.

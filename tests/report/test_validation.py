@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kneeline import tables
+from kneeline.agreement import agree_on_grades, agree_on_values
 from kneeline.report import validation
 from kneeline.report.gather import gather
 
@@ -18,7 +19,7 @@ def slow_kappa(pairs, levels=4):
 def test_weighted_kappa_is_the_pairwise_definition():
     rng = np.random.default_rng(3)
     pairs = [(int(a), int(min(3, max(0, a + d)))) for a, d in zip(rng.integers(0, 4, 80), rng.integers(-1, 2, 80), strict=True)]  # fmt: skip  # noqa: E501
-    found = validation.agree_on_grades("x", [pairs[i : i + 4] for i in range(0, 80, 4)])
+    found = agree_on_grades("x", [pairs[i : i + 4] for i in range(0, 80, 4)])
     assert found.kappa == pytest.approx(slow_kappa(pairs), abs=1e-12)
     assert found.ci_low < found.kappa < found.ci_high
     assert found.exact == pytest.approx(np.mean([a == b for a, b in pairs]))
@@ -26,22 +27,22 @@ def test_weighted_kappa_is_the_pairwise_definition():
 
 
 def test_missing_predictions_are_counted_and_not_graded():
-    found = validation.agree_on_grades("x", [[(2, None), (None, 1), (1, 1)]])
+    found = agree_on_grades("x", [[(2, None), (None, 1), (1, 1)]])
     assert (found.n, found.n_missing) == (1, 2)
     assert found.kappa is None  # one grade only: chance agreement is complete
-    assert validation.agree_on_grades("x", []).exact is None
+    assert agree_on_grades("x", []).exact is None
 
 
 def test_limits_of_agreement_by_hand():
     """Differences 1, 3, 5: mean 3, SD 2; t(0.975, 2) = 4.3027."""
-    found = validation.agree_on_volumes("x", "mL", [(0.0, 1.0), (1.0, 4.0), (2.0, 7.0), (3.0, None)])
+    found = agree_on_values("x", "mL", [(0.0, 1.0), (1.0, 4.0), (2.0, 7.0), (3.0, None)])
     assert found.bias == pytest.approx(3)
     assert (found.limit_low, found.limit_high) == pytest.approx((3 - 3.92, 3 + 3.92))
     assert (found.bias_low, found.bias_high) == pytest.approx(
         (3 - 4.30265 * 2 / 3**0.5, 3 + 4.30265 * 2 / 3**0.5), abs=1e-4
     )
     assert (found.n, found.n_missing) == (3, 1)
-    assert validation.agree_on_volumes("x", "mL", []).bias is None
+    assert agree_on_values("x", "mL", []).bias is None
 
 
 def test_truth_is_joined_by_scan_and_those_set_aside_are_told(tmp_path, made):

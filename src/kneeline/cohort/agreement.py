@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from kneeline.agreement import Agreement, gwet, kappa
+from kneeline.agreement import LEAST_CLUSTERS, Agreement, gwet, kappa, resampled
 from kneeline.cohort.assemble import REGION_GRADES
 from kneeline.tables import KNEE_KEYS, Row
 
-BOOTSTRAP_DRAWS = 2000
 BOOTSTRAP_SEED = 20061
 
 
@@ -121,11 +120,9 @@ def _interval(
     if np.all(counts.sum(axis=(1, 2)) <= 1):
         reach = float(stats.norm.ppf(0.975)) * found.se
         return max(-1.0, found.estimate - reach), min(1.0, found.estimate + reach), "large-sample interval"
-    if n_runners < 5:
+    if n_runners < LEAST_CLUSTERS:
         return None, None, f"no interval: {n_runners} runners are too few to resample"
-    draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(n_runners, [1 / n_runners] * n_runners, BOOTSTRAP_DRAWS)
-    tables = np.einsum("dr,rab->dab", draws.astype(float), counts)
-    values = [again.estimate for again in map(statistic, tables) if again]
+    values = resampled(counts, statistic, BOOTSTRAP_SEED)
     low, high = np.quantile(values, [0.025, 0.975])
     how = f"interval from {len(values)} resamples of {n_runners} runners, seed {BOOTSTRAP_SEED}"
     return float(low), float(high), how

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kneeline import grading, tables
-from kneeline.report.validation import GradeAgreement, VolumeAgreement
+from kneeline.agreement import GradeAgreement, ValueAgreement
 from kneeline.report.words import estimate, interval, number, term_words
 from kneeline.tables import Row
 
@@ -325,7 +325,7 @@ def plot_confusion(agreement: GradeAgreement, name: str) -> str:
     return render(name, f"Confusion matrix, {agreement.name}. Predicted 0 to 3 for {cells}", 270, 260, draw)
 
 
-def plot_volumes(agreement: VolumeAgreement, name: str) -> str:
+def plot_volumes(agreement: ValueAgreement, name: str) -> str:
     """Predicted against true volume with the line of identity."""
 
     def draw(figure: Figure) -> None:

@@ -6,64 +6,14 @@ are not independent). Volumes: bias and 95 % limits of agreement (Bland and Altm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from kneeline import grading, tables
-from kneeline.agreement import kappa
+from kneeline.agreement import GradeAgreement, ValueAgreement, agree_on_grades, agree_on_values
 from kneeline.report.gather import Results
 from kneeline.tables import Row
 
-SEED = 2006
-RESAMPLES = 2000
 REGIONS = tuple((m, r) for m in grading.MENISCI for r in grading.REGIONS)
-
-
-@dataclass(frozen=True)
-class GradeAgreement:
-    """`confusion[true][predicted]` counts; kappa is None when it is not defined (all in one grade)."""
-
-    name: str
-    confusion: np.ndarray
-    kappa: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n_missing: int
-
-    @property
-    def n(self) -> int:
-        return int(self.confusion.sum())
-
-    @property
-    def exact(self) -> float | None:
-        return float(np.trace(self.confusion) / self.n) if self.n else None
-
-    @property
-    def within_one(self) -> float | None:
-        off = np.abs(np.subtract.outer(np.arange(len(self.confusion)), np.arange(len(self.confusion))))
-        return float(self.confusion[off <= 1].sum() / self.n) if self.n else None
-
-
-@dataclass(frozen=True)
-class VolumeAgreement:
-    """Predicted minus true: bias with 95 % interval, limits of agreement; None where too few pairs."""
-
-    name: str
-    unit: str
-    true: tuple[float, ...]
-    predicted: tuple[float, ...]
-    bias: float | None
-    bias_low: float | None
-    bias_high: float | None
-    limit_low: float | None
-    limit_high: float | None
-    n_missing: int
-
-    @property
-    def n(self) -> int:
-        return len(self.true)
 
 
 @dataclass(frozen=True)
@@ -71,7 +21,7 @@ class Validation:
     """What the appendix shows. `knees` has a row a simulated knee, compared or not."""
 
     grades: tuple[GradeAgreement, ...]
-    volumes: tuple[VolumeAgreement, ...]
+    volumes: tuple[ValueAgreement, ...]
     knees: tuple[Row, ...]
     n_true: int
     n_compared: int
@@ -95,9 +45,9 @@ def validate(results: Results) -> Validation | None:
         [[(grading.grade_effusion_volume(k["true_ml"]), k["found_effusion_grade"])] for k in compared],
     )
     volumes = (
-        agree_on_volumes("joint fluid", "mL", [(k["true_ml"], k["found_ml"]) for k in compared]),
+        agree_on_values("joint fluid", "mL", [(k["true_ml"], k["found_ml"]) for k in compared]),
         *(
-            agree_on_volumes(f"{m} meniscus", "mm³", [(k[f"true_{m}"], k[f"found_{m}"]) for k in compared])
+            agree_on_values(f"{m} meniscus", "mm³", [(k[f"true_{m}"], k[f"found_{m}"]) for k in compared])
             for m in grading.MENISCI
         ),
     )
@@ -137,47 +87,3 @@ def compare(truth: Row, status: Row | None, results: Results) -> Row:
         row[f"true_{m}"] = truth[f"{m}_meniscus_mm3"]
         row[f"found_{m}"] = sum(parts) if parts and None not in parts else None
     return row
-
-
-def agree_on_grades(name: str, knees: Sequence[Sequence[tuple[int | None, int | None]]]) -> GradeAgreement:
-    """Agreement over (true, predicted) pairs, grouped by knee for the interval."""
-    tallies = np.zeros((len(knees), len(grading.GRADES), len(grading.GRADES)), int)
-    missing = 0
-    for tally, pairs in zip(tallies, knees, strict=True):
-        for true, found in pairs:
-            if true is None or found is None:
-                missing += 1
-            else:
-                tally[true, found] += 1
-    confusion = tallies.sum(axis=0)
-    estimate = _quadratic_kappa(confusion)
-    low = high = None
-    if estimate is not None and len(knees) >= 5:
-        draws = np.random.default_rng(SEED).multinomial(len(knees), [1 / len(knees)] * len(knees), RESAMPLES)
-        values = [_quadratic_kappa(c) for c in np.tensordot(draws, tallies, axes=1)]
-        values = [v for v in values if v is not None]
-        low, high = (float(v) for v in np.percentile(values, (2.5, 97.5)))
-    return GradeAgreement(name, confusion, estimate, low, high, missing)
-
-
-def _quadratic_kappa(confusion: np.ndarray) -> float | None:
-    agreement = kappa(confusion, "quadratic")
-    return agreement.estimate if agreement else None
-
-
-def agree_on_volumes(name: str, unit: str, pairs: Sequence[tuple[float | None, float | None]]) -> VolumeAgreement:
-    """Bland-Altman figures of predicted minus true."""
-    from scipy import stats
-
-    known = [(t, f) for t, f in pairs if t is not None and f is not None]
-    true, found = (tuple(v) for v in zip(*known, strict=True)) if known else ((), ())
-    bias = low = high = limit_low = limit_high = None
-    if known:
-        difference = np.subtract(found, true)
-        bias = float(difference.mean())
-    if len(known) >= 3:
-        sd = float(difference.std(ddof=1))
-        reach = float(stats.t.ppf(0.975, len(known) - 1)) * sd / len(known) ** 0.5
-        low, high = bias - reach, bias + reach
-        limit_low, limit_high = bias - 1.96 * sd, bias + 1.96 * sd
-    return VolumeAgreement(name, unit, true, found, bias, low, high, limit_low, limit_high, len(pairs) - len(known))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kneeline import grading
+from kneeline import grading, markdown
 from kneeline.segment import calibration, cleanup, engine
 from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.segment.preprocess import fine_classes, prepare
@@ -171,10 +171,10 @@ def report(table: calibration.Calibration, parts: list[Counts]) -> str:
     """Markdown: for each class the share that is right, the share that was claimed, and errors before and after."""
     seen = total(parts)
     p = 1 / (1 + np.exp(-_CENTRES))
-    lines = [
-        "| class | right | network says | calibrated says | error of the network | error calibrated | worst knee |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    header = [
+        "class", "right", "network says", "calibrated says", "error of the network", "error calibrated", "worst knee"
+    ]  # fmt: skip
+    rows = []
     for cls in Class:
         given, right = seen.given[cls], seen.right[cls]
         if not given.sum():
@@ -183,8 +183,8 @@ def report(table: calibration.Calibration, parts: list[Counts]) -> str:
         worst = max(abs((c.given[cls] @ says) - c.right[cls].sum()) for c in parts if c.given[cls].sum())
         cells = [right.sum() / given.sum(), given @ p / given.sum(), given @ says / given.sum()]
         cells += [error(p, given, right), error(says, given, right), worst]
-        lines.append(f"| {cls.name.lower().replace('_', ' ')} | " + " | ".join(f"{v:.3f}" for v in cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([cls.name.lower().replace("_", " "), *(f"{v:.3f}" for v in cells)])
+    return markdown.table(header, rows) + "\n"
 
 
 def main() -> None:

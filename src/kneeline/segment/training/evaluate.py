@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kneeline import markdown
 from kneeline.errors import Refusal
 from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.segment.predict import segment
@@ -84,15 +85,15 @@ def evaluate_maps(folder: Path, contrasts=CONTRASTS) -> list[dict]:
 def table(rows: list[dict], by: str) -> str:
     """Mean Dice per class, a Markdown table with one line for each value of `by`."""
     names = [c.name.lower() for c in Class if c]
-    lines = [f"| {by} | n | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    lines = []
     for value in dict.fromkeys(r[by] for r in rows):
         group = [r for r in rows if r[by] == value]
         means = []
         for name in names:
             values = [r[name] for r in group if r.get(name) is not None]
             means.append(f"{np.mean(values):.3f}" if values else "-")
-        lines.append(f"| {value} | {len(group)} | " + " | ".join(means) + " |")
-    return "\n".join(lines)
+        lines.append([value, str(len(group)), *means])
+    return markdown.table([by, "n", *names], lines)
 
 
 def main() -> None:
