@@ -213,7 +213,7 @@ def draw_knee(
     shown = image.array[[p.index for p in panels], slice(*box.row), slice(*box.column)]
     low, high = window(shown.astype(np.float32))
     while True:
-        packed = _pack(_compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high))
+        packed = pack_png(_compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high))
         if len(packed) <= MAX_BYTES or mm_per_px > 3:
             return packed
         mm_per_px *= max(1.06, (len(packed) / MAX_BYTES) ** 0.6)
@@ -266,10 +266,10 @@ def _compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high
     pen = ImageDraw.Draw(sheet)
     for k, panel in enumerate(panels):
         x = _GAP + k * (width + _GAP)
-        plain = _panel(image.array[panel.index], box, (width, height), low, high)
-        outlined = _outlined(plain, labels.array[panel.index], box)
-        pen.text((x + 1, 6), panel.title, fill=_INK, font=_font(15))
-        pen.text((x + 1, 26), f"slice {panel.index + 1} of {image.shape[0]}", fill=_FAINT, font=_font(12))
+        plain = grey_panel(image.array[panel.index], box, (width, height), low, high)
+        outlined = with_outlines(plain, labels.array[panel.index], box)
+        pen.text((x + 1, 6), panel.title, fill=_INK, font=built_in_font(15))
+        pen.text((x + 1, 26), f"slice {panel.index + 1} of {image.shape[0]}", fill=_FAINT, font=built_in_font(12))
         sheet.paste(plain, (x, _HEAD))
         sheet.paste(outlined, (x, _HEAD + height + _GAP))
         if k == 0:
@@ -278,7 +278,7 @@ def _compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high
     return sheet
 
 
-def _panel(pixels: np.ndarray, box: Box, size: tuple[int, int], low: float, high: float) -> Image.Image:
+def grey_panel(pixels: np.ndarray, box: Box, size: tuple[int, int], low: float, high: float) -> Image.Image:
     crop = np.nan_to_num(
         pixels[slice(*box.row), slice(*box.column)].astype(np.float32), nan=low, posinf=high, neginf=low
     )
@@ -296,15 +296,15 @@ _STROKES = (
 )
 
 
-def _outlined(plain: Image.Image, labels: np.ndarray, box: Box) -> Image.Image:
+def with_outlines(plain: Image.Image, labels: np.ndarray, box: Box) -> Image.Image:
     picture = plain.copy()
     for group, width, opacity, edged in _STROKES:
         for label in group:
             lines = contours(labels == label, box, plain.size)
             if lines and edged:
-                _stroke(picture, lines, "#000000", width + 1.6, 0.45)
+                stroke(picture, lines, "#000000", width + 1.6, 0.45)
             if lines:
-                _stroke(picture, lines, color(label), width, opacity)
+                stroke(picture, lines, color(label), width, opacity)
     return picture
 
 
@@ -321,7 +321,7 @@ def contours(mask: np.ndarray, box: Box, size: tuple[int, int]) -> list[list[tup
     return [[((c - 0.5 - c0) * columns, (r - 0.5 - r0) * rows) for r, c in line] for line in found]
 
 
-def _stroke(picture: Image.Image, lines, ink: str, width: float, opacity: float) -> None:
+def stroke(picture: Image.Image, lines, ink: str, width: float, opacity: float) -> None:
     large = Image.new("L", (picture.width * _SUPER, picture.height * _SUPER), 0)
     pen = ImageDraw.Draw(large)
     for line in lines:
@@ -346,24 +346,24 @@ def _marks(pen: ImageDraw.ImageDraw, corner, size, laterality: str | None, mm_pe
 def _foot(pen: ImageDraw.ImageDraw, corner, total: int, lines: Sequence[str]) -> None:
     x, y = corner
     for k, line in enumerate(lines):
-        font = _font(13)
+        font = built_in_font(13)
         while font.getlength(line) > total - 2 * _GAP and font.size > 8:
-            font = _font(font.size - 0.5)
+            font = built_in_font(font.size - 0.5)
         pen.text((x, y + 18 * k), line, fill=_INK if k else _FAINT, font=font)
     key = [(label.label_name.replace("_", " "), color(label)) for label in (*MENISCI.values(), Label.JOINT_FLUID)]
     key += [("cartilage", color(CARTILAGES[0])), ("bone", color(BONES[0]))]
     y += 18 * len(lines) + 3
     for name, ink in key:
         pen.line((x, y + 8, x + 16, y + 8), fill=ink, width=2)
-        pen.text((x + 21, y), name, fill=_FAINT, font=_font(12))
-        x += 21 + round(_font(12).getlength(name)) + 16
+        pen.text((x + 21, y), name, fill=_FAINT, font=built_in_font(12))
+        x += 21 + round(built_in_font(12).getlength(name)) + 16
 
 
 def _haloed(pen: ImageDraw.ImageDraw, at, text: str, size: int) -> None:
-    pen.text(at, text, fill=_INK, font=_font(size), stroke_width=2, stroke_fill=(0, 0, 0))
+    pen.text(at, text, fill=_INK, font=built_in_font(size), stroke_width=2, stroke_fill=(0, 0, 0))
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont:
+def built_in_font(size: float) -> ImageFont.FreeTypeFont:
     """Pillow's own built-in font: the same letters on every machine."""
     return ImageFont.load_default(size)
 
@@ -383,7 +383,7 @@ def _palette() -> list[int]:
     return [v for c in colours[:256] for v in c]
 
 
-def _pack(sheet: Image.Image) -> bytes:
+def pack_png(sheet: Image.Image) -> bytes:
     frame = Image.new("P", (1, 1))
     frame.putpalette(_palette())
     out = io.BytesIO()
