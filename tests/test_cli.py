@@ -155,6 +155,14 @@ def test_contradicting_strike_stops_before_the_first_job(study, capsys, command)
     assert "sub-1: strike_style is forefoot, but strike_index gives rearfoot" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(("name", "value"), [("KNEELINE_ENGINE", "abacus"), ("KNEELINE_THREADS", "many")])
+def test_a_bad_environment_stops_before_the_first_job(study, capsys, monkeypatch, command, name, value):
+    monkeypatch.setenv(name, value)
+    assert cli.main([command]) == 2
+    assert f"{name} takes" in capsys.readouterr().err
+
+
 def test_cores_must_be_a_number(study, capsys):
     assert cli.main(["run", "--cores", "many"]) == 2
     assert "--cores takes a number or 'all'" in capsys.readouterr().err

@@ -16,8 +16,11 @@ def check(config: Path, images: bool = False) -> list[str]:
     Raises
     ------
     UsageError
-        If the config or a sheet cannot be used at all.
+        If the config, a sheet or the environment's choice of engine or threads cannot be used at all.
     """
+    from kneeline.segment.engine import check_environment
+
+    check_environment()
     settings = read_config(config)
     scans = check_sheets(settings, Path("."))
     participants = {row["participant_id"] for row in tables.read_table(settings["participants"], tables.PARTICIPANTS)}

@@ -52,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, call: Callable, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         sub.set_defaults(call=call)
+        if name in ("run", "segment", "score", "validate"):
+            sub.epilog = (
+                "Environment: KNEELINE_THREADS=n, threads of the network; KNEELINE_ENGINE=openvino, another engine for it."
+            )
         return sub
 
     sub = command("run", _run, "run the whole workflow on the scans and participants of a config")

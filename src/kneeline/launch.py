@@ -31,6 +31,9 @@ def run(
         raise UsageError(f"{directory}: no such folder")
     if not (cores == "all" or cores.isdigit() and int(cores) > 0):
         raise UsageError(f"--cores takes a number or 'all', not {cores!r}")
+    from kneeline.segment.engine import check_environment
+
+    check_environment()
     config = directory / config
     if not check_sheets(read_config(config), directory):
         raise UsageError("the scans table holds no scan; `kneeline inventory DICOM_ROOT` writes it from a folder")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ from kneeline.steps import ENGINE_VARIABLE, network_engine
 
 NETWORK = Path(__file__).parent / "network.onnx"
 PRECISION = "float32"
+_NO_OPENVINO = (
+    f'{ENGINE_VARIABLE} asks for OpenVINO, which is not installed; pip install "kneeline[openvino]", or unset '
+    f"{ENGINE_VARIABLE}"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,19 @@ def chosen_name() -> str:
     if name not in ENGINES:
         raise UsageError(f"{ENGINE_VARIABLE} takes {' or '.join(ENGINES)}, not {name!r}")
     return name
+
+
+def check_environment() -> None:
+    """What the environment asks for, looked at before any work begins; nothing is loaded.
+
+    Raises
+    ------
+    UsageError
+        When it asks for an engine that does not exist or is not installed, or for no sensible number of threads.
+    """
+    if chosen_name() == "openvino" and find_spec("openvino") is None:
+        raise UsageError(_NO_OPENVINO)
+    side_by_side.count()
 
 
 @lru_cache(maxsize=2)
@@ -74,10 +92,7 @@ def _openvino(threads: int) -> Engine:
     try:
         import openvino
     except ImportError:
-        raise UsageError(
-            f'{ENGINE_VARIABLE} asks for OpenVINO, which is not installed; pip install "kneeline[openvino]", or unset '
-            f"{ENGINE_VARIABLE}"
-        ) from None
+        raise UsageError(_NO_OPENVINO) from None
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",
         # As many streams as callers, each of one thread.
