@@ -66,6 +66,7 @@ class Acquisition:
 PROTOCOLS = {
     "PDFS": Acquisition(),
     "PD": Acquisition(SEQUENCES["PD"]),
+    "T2": Acquisition(SEQUENCES["T2"], snr=22.0),
     "T2FS": Acquisition(SEQUENCES["T2FS"], snr=22.0),
     "T1": Acquisition(SEQUENCES["T1"]),
     "DESS": Acquisition(

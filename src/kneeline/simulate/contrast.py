@@ -28,6 +28,7 @@ class Sequence:
 SEQUENCES = {
     "PD": Sequence("PD", "spin_echo", 3000, 25),
     "PDFS": Sequence("PDFS", "spin_echo", 3200, 30, fat_left=0.07),
+    "T2": Sequence("T2", "spin_echo", 4200, 80),
     "T2FS": Sequence("T2FS", "spin_echo", 4200, 65, fat_left=0.07),
     "T1": Sequence("T1", "spin_echo", 620, 12),
     "DESS": Sequence("DESS", "dess", 16.3, 4.7, 25, fat_left=0.10),

@@ -2,7 +2,7 @@
 
     python -m kneeline.segment.training.calibrate [--check]
 
-Simulated knees of seeds from 8000 on, which neither training nor validation uses, in the simulator's five contrasts,
+Simulated knees of seeds from 8000 on, which neither training nor validation uses, in the simulator's contrasts,
 thin and thick, sharp and noisy, are segmented as any image is. For each class the voxels that were given it are
 counted by the network's probability and by whether they were right; two parameters turn the one into the other. Each
 scan weighs the same. `--check` says how well the shipped table holds on other knees (seeds from 8200 on) and changes
@@ -31,7 +31,7 @@ from kneeline.volume import SAGITTAL, reorient
 
 FIT_SEED, FIT_SCANS = 8000, 14
 CHECK_SEED, CHECK_SCANS = 8200, 7
-_CONTRASTS = ("PDFS", "PD", "T2FS", "DESS", "PDFS", "T1", "PD")
+_CONTRASTS = ("PDFS", "PD", "T2FS", "DESS", "T2", "T1", "PDFS")
 _SIMULATED_MM = 0.9  # fine grid of the knees
 _BINS = 400  # of log-odds
 _SPAN = 8.0  # log-odds of the calibration's least probability, rounded up
