@@ -27,7 +27,7 @@ from kneeline import tables
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import compress
 from kneeline.segment.training import prepare, world
-from kneeline.segment.training.model import Network
+from kneeline.segment.training.model import Network, _conv
 from kneeline.segment.training.optimiser import optimisers
 from kneeline.segment.training.train import CLASS_WEIGHT, draw_anatomy, loss_of
 
@@ -154,6 +154,30 @@ class Fusion(SliceBySlice):
         return super().forward(stacks)
 
 
+class FullResolution(nn.Module):
+    """A plain U-Net on a slice and its neighbours: its first level is at full resolution, not folded."""
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 56, 80, 112)):
+        super().__init__()
+        inward = zip((3, *widths[:-1]), widths, strict=True)
+        outward = zip(widths[:-1], widths[1:], strict=True)
+        self.down = nn.ModuleList(nn.Sequential(_conv(a, b), _conv(b, b)) for a, b in inward)
+        self.up = nn.ModuleList(nn.Sequential(_conv(a + b, a), _conv(a, a)) for a, b in outward)
+        self.answer = nn.Conv2d(widths[0], len(Class), 1)
+
+    def forward(self, stacks: torch.Tensor) -> torch.Tensor:
+        before, centre, after = triples(stacks).unbind(1)
+        x = torch.stack([(before + after) / 2, centre, (before - after).abs()], 1)
+        kept = []
+        for level, down in enumerate(self.down):
+            x = down(x if level == 0 else F.max_pool2d(x, 2))
+            kept.append(x)
+        for level in reversed(range(len(self.up))):
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self.up[level](torch.cat([x, kept[level]], 1))
+        return self.answer(x)
+
+
 def _conv3d(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv3d(n_in, n_out, 3, padding=1, bias=False), nn.InstanceNorm3d(n_out, affine=True), nn.LeakyReLU(0.01)
@@ -229,6 +253,7 @@ CANDIDATES = {
     "2.5d-muon": Candidate(),
     "plain-2d": Candidate(lambda: SliceBySlice(neighbours=False)),
     "fusion": Candidate(Fusion, groups=1, depth=4),
+    "2.5d-full": Candidate(FullResolution),
     "2.5d-boundary": Candidate(loss=boundary_loss),
     "2.5d-wide": Candidate(lambda: SliceBySlice(widths=(45, 78, 112, 157, 179))),
     "3d": Candidate(Volumetric, groups=1, depth=4),
@@ -339,7 +364,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6, help="CPU minutes of training for each")
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=list(CANDIDATES), metavar="NAME")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="RUN/last.pt of `train` to go on from, not for 3d")
+    parser.add_argument("--start", type=Path, help="RUN/last.pt of `train` to go on from; not for 2.5d-full and 3d")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)

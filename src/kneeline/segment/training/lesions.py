@@ -19,6 +19,7 @@ from kneeline.segment.training.anatomies import CODE, Fabric
 _BONES = (Class.FEMUR, Class.TIBIA, Class.PATELLA, Class.FIBULA)
 _MENISCUS = CODE[Class.MENISCUS, Fabric.MENISCUS]
 _SIGNAL = CODE[Class.MENISCUS, Fabric.MENISCAL_SIGNAL]
+_FLUID = CODE[Class.JOINT_FLUID, Fabric.FLUID]
 _SOFT = tuple(
     CODE[Class.BACKGROUND, f]
     for f in (Fabric.FAT, Fabric.FAT_PAD, Fabric.MUSCLE, Fabric.MUSCLE_B, Fabric.LIGAMENT, Fabric.SYNOVIUM)
@@ -84,7 +85,7 @@ def add_linings(scene: Scene, side: int) -> None:
         layer = near(bone[code.long()], int(rng.integers(1, 4))) & fat
         layer &= (scene.bank[2][scene.shifted] > rng.uniform(-0.8, 1.2)).view_as(code)
         code[layer] = CODE[Class.BACKGROUND, Fabric.CRUCIATE if rng.random() < 0.5 else Fabric.LIGAMENT]
-    if rng.random() < 0.7:
+    if rng.random() < 0.55:
         menisci = _table(Class.MENISCUS, Fabric.MENISCUS, Fabric.MENISCAL_SIGNAL)[code.long()]
         fringe = near(menisci, int(rng.integers(1, 6))) & background
         striped = (scene.bank[0][scene.fine] > rng.uniform(-1.2, 1.2)).view_as(code)
@@ -179,15 +180,20 @@ def _cysts(scene: Scene, posterior_mm: float) -> None:
 def _fluid_or_fat(scene: Scene) -> None:
     """In many scans a dry joint, other tissue where fluid could be: the tissue has to decide, not the place."""
     rng = scene.rng
+    if rng.random() < 0.1:  # muscle and capsule lie on the condyles where there is no posterior recess
+        behind = scene.where(_FLUID)
+        behind = behind[scene.points[2, behind] > rng.uniform(5, 15)]
+        scene.paint(behind, Class.BACKGROUND, Fabric.MUSCLE if rng.random() < 0.7 else Fabric.LIGAMENT)
     share = rng.random()
-    if share < 0.42:
-        fluid = scene.where(CODE[Class.JOINT_FLUID, Fabric.FLUID])
+    if share < 0.36:
+        fluid = scene.where(_FLUID)
         noise = scene.bank[2][scene.fine[fluid]]
-        swapped = fluid[noise > (-9.0 if share < 0.32 else rng.uniform(-0.3, 0.9))]
+        swapped = fluid[noise > (-9.0 if share < 0.26 else rng.uniform(-0.3, 0.9))]
+        # Mostly fat: without fat suppression fibrous tissue and muscle may be as grey as fluid, and nothing decides.
         instead = (Fabric.FAT, Fabric.SYNOVIUM, Fabric.LIGAMENT, Fabric.MUSCLE)
-        scene.paint(swapped, Class.BACKGROUND, instead[rng.choice(4, p=(0.6, 0.15, 0.1, 0.15))])
-    elif share < 0.54:  # folds of synovium and loose tissue in the fluid
-        fluid = scene.where(CODE[Class.JOINT_FLUID, Fabric.FLUID])
+        scene.paint(swapped, Class.BACKGROUND, instead[rng.choice(4, p=(0.76, 0.08, 0.08, 0.08))])
+    elif share < 0.48:  # folds of synovium and loose tissue in the fluid
+        fluid = scene.where(_FLUID)
         thin = scene.bank[1][scene.shifted[fluid]].abs() < rng.uniform(0.03, 0.12)
         scene.paint(fluid[thin], Class.JOINT_FLUID, Fabric.SYNOVIUM)
 

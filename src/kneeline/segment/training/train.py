@@ -39,16 +39,16 @@ FALL = 0.35  # share of the time in which the learning rate falls
 MEAN = 0.999  # of the running mean of the weights, per step
 ADAM_SHARE = 0.1  # rate of AdamW relative to Muon's
 CLASS_WEIGHT = {
-    Class.BACKGROUND: 0.8,
+    Class.BACKGROUND: 1.0,
     Class.FEMUR: 1.0,
     Class.TIBIA: 1.0,
-    Class.PATELLA: 1.5,
-    Class.FIBULA: 1.5,
-    Class.FEMORAL_CARTILAGE: 1.5,
-    Class.TIBIAL_CARTILAGE: 1.5,
-    Class.PATELLAR_CARTILAGE: 2.0,
+    Class.PATELLA: 1.2,
+    Class.FIBULA: 1.2,
+    Class.FEMORAL_CARTILAGE: 1.2,
+    Class.TIBIAL_CARTILAGE: 1.4,
+    Class.PATELLAR_CARTILAGE: 1.6,
     Class.MENISCUS: 2.0,
-    Class.JOINT_FLUID: 1.2,
+    Class.JOINT_FLUID: 1.1,
 }
 
 
