@@ -123,9 +123,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--results", type=Path, default=Path("results"))
 
     sub = command("validate", _validate, "measure accuracy on simulated knees that the network never saw")
-    sub.add_argument("--knees", type=int, default=18, help="how many knees; nine make a round (default: 18)")
+    sub.add_argument("--knees", type=int, default=15, help="how many knees; fifteen make a round (default: 15)")
+    sub.add_argument("--retest", type=int, default=0, help="how many of them are scanned a second time (default: 0)")
     sub.add_argument("--jobs", type=int, default=1, help="processes; the figures do not depend on it (default: 1)")
     sub.add_argument("--plot", type=Path, help="also write the reliability plot (.svg)")
+    sub.add_argument(
+        "--worst", type=Path, help="also write a page of the worst cases (.md), pictures in a folder beside it"
+    )
     sub.add_argument("-o", "--out", type=Path, help="Markdown file to write (default: print)")
     return parser
 
@@ -326,27 +330,34 @@ def _report(arguments) -> int:
 
 
 def _validate(arguments) -> int:
-    if arguments.knees < 1 or arguments.jobs < 1:
-        raise UsageError("--knees and --jobs take a number of at least 1")
-    if arguments.plot and arguments.plot.suffix != ".svg":
-        raise UsageError(f"{arguments.plot}: the plot's name must end in .svg")
+    if arguments.knees < 1 or arguments.jobs < 1 or arguments.retest < 0:
+        raise UsageError("--knees and --jobs take a number of at least 1, --retest one of at least 0")
+    for path, suffix in ((arguments.plot, ".svg"), (arguments.worst, ".md")):
+        if path and path.suffix != suffix:
+            raise UsageError(f"{path}: the name must end in {suffix}")
 
     from kneeline.tables import write_text
     from kneeline.validate.page import page
     from kneeline.validate.plot import reliability_svg
     from kneeline.validate.run import measure_knees
+    from kneeline.validate.worst import write_worst
 
-    cases = measure_knees(arguments.knees, arguments.jobs, lambda line: print(line, file=sys.stderr, flush=True))
-    command, figure = f"kneeline validate --knees {arguments.knees}", None
+    knees, retest = arguments.knees, arguments.retest
+    cases = measure_knees(knees, arguments.jobs, lambda line: print(line, file=sys.stderr, flush=True), retest)
+    options = {"--plot": arguments.plot, "--worst": arguments.worst, "-o": arguments.out}
+    command = f"kneeline validate --knees {knees}" + (f" --retest {retest}" if retest else "")
+    command += "".join(f" {option} {path.as_posix()}" for option, path in options.items() if path)
+    folder = arguments.out.parent if arguments.out else Path()
     if arguments.plot:
         write_text(arguments.plot, reliability_svg(cases))
-        folder = arguments.out.parent if arguments.out else Path()
-        figure = Path(os.path.relpath(arguments.plot, folder)).as_posix()
-        command += f" --plot {arguments.plot.as_posix()}"
+    if arguments.worst:
+        write_worst(arguments.worst, cases, command)
+    links = (path and Path(os.path.relpath(path, folder)).as_posix() for path in (arguments.plot, arguments.worst))
+    text = page(cases, command, *links)
     if arguments.out:
-        write_text(arguments.out, page(cases, f"{command} -o {arguments.out.as_posix()}", figure))
+        write_text(arguments.out, text)
     else:
-        sys.stdout.write(page(cases, command, figure))
+        sys.stdout.write(text)
     return DONE
 
 

@@ -1,20 +1,59 @@
-"""Cases with known answers: knees in which every structure came out with a chosen Dice."""
+"""Cases with known answers: knees in which every structure came out with a chosen Dice, and scores as chosen."""
+
+from dataclasses import fields
 
 import pytest
 
-from kneeline.labels import MENISCI, Label
-from kneeline.validate.measure import STRUCTURES, Case, Found, Structure, Truth
+from kneeline import grading, tables
+from kneeline.labels import CARTILAGES, MENISCI, Label
+from kneeline.score.run import Scores
+from kneeline.validate.measure import STRUCTURES, Case, Found, Rescan, Structure, Truth
 from kneeline.validate.plan import Plan
+
+PLACES = [(m, r) for m in grading.MENISCI for r in grading.REGIONS]
+
+
+def empty(table):
+    return dict.fromkeys(name for name in table.header if name not in tables.KNEE_KEYS)
+
+
+def make_scores(signal=(0,) * 6, fluid=10.0, regions=(), cartilage_mm=2.0, **effusion):
+    """Rows with these grades of the six regions, more columns of regions by their place, and columns of the fluid."""
+    regions = dict(regions)
+    meniscus = [
+        empty(tables.MENISCUS)
+        | {"meniscus": m, "region": r, "signal_grade": grade, "volume_mm3": 700.0, "signal_ratio": 0.1}
+        | regions.get((m, r), {})
+        for (m, r), grade in zip(PLACES, signal, strict=True)
+    ]
+    row = empty(tables.EFFUSION) | {"fluid_ml": fluid, "midline_depth_mm": 5.0, "lateral_depth_mm": 6.0} | effusion
+    row["effusion_grade"] = grading.grade_effusion_depth(row["midline_depth_mm"], row["lateral_depth_mm"])
+    row["effusion_grade_volume"] = grading.grade_effusion_volume(row["fluid_ml"])
+    plates = [empty(tables.CARTILAGE) | {"plate": p.label_name, "thickness_mean_mm": cartilage_mm} for p in CARTILAGES]
+    given = {"meniscus": meniscus, "effusion": row | effusion, "cartilage": plates}
+    return Scores(**{field.name: given.get(field.name, []) for field in fields(Scores)})
+
+
+@pytest.fixture
+def scores():
+    return make_scores
 
 
 @pytest.fixture
 def make_case():
     def make(seed=9000, contrast="PDFS", thickness=3.0, dice=0.9, fluid=(10.0, 10.0), lesion=0, refused=None, **more):
-        """All structures with one Dice, but for `more`: a Structure, or a Dice, by the label's name."""
+        """All structures with one Dice, but for `more`: a Structure, or a Dice, by the label's name.
+
+        `true`, `by_truth` and `by_network` (of make_scores) are the scores; `again` the pair of a second scan.
+        """
         knee = Plan(seed, contrast, thickness, "R", (), fluid[0])
-        truth = Truth(fluid[0], dict.fromkeys(MENISCI.values(), 2000.0), dict.fromkeys(MENISCI.values(), lesion))
+        true = more.get("true") or make_scores(fluid=fluid[0])
+        menisci = MENISCI.values()
+        truth = Truth(fluid[0], dict.fromkeys(menisci, 2000.0), dict.fromkeys(menisci, lesion), true)
+        by_truth = more.get("by_truth") or true
+        again = Rescan(*more["again"]) if "again" in more else None
         if refused:
-            return Case(knee, truth, None, refused, [(0, 0)])
+            return Case(knee, truth, by_truth, None, refused, again)
         structures = {
             label: value if isinstance(value := more.get(label.label_name, dice), Structure) else structure(value)
             for label in STRUCTURES
@@ -25,10 +64,9 @@ def make_case():
             structures,
             more.get("invented", {}),
             more.get("reliability", {}),
-            fluid[1],
-            more.get("grades", []),
+            more.get("by_network") or make_scores(fluid=fluid[1]),
         )
-        return Case(knee, truth, found, None, [(0, 0)])
+        return Case(knee, truth, by_truth, found, None, again, more.get("exhibits", ()))
 
     def structure(dice):
         if dice == 0:

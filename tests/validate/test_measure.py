@@ -57,7 +57,7 @@ def test_true_labels_are_perfect(scan, answer):
         assert structure.found_mm3 == structure.true_mm3 > 0
     assert (case.found.lost, case.found.invented, case.refused) == ([], {}, None)
     assert (case.found.verdict, case.found.reason) == ("review", "a reason")
-    assert case.found.grades == case.grades_on_true_labels
+    assert case.found.scores == case.on_true_labels
 
 
 def test_truth_is_what_was_built(scan, answer):
@@ -65,10 +65,10 @@ def test_truth_is_what_was_built(scan, answer):
     case = compare(scan, PLAN)
     assert case.truth.fluid_ml == pytest.approx(10, rel=0.01)
     assert case.truth.lesion == {Label.MEDIAL_MENISCUS: 3, Label.LATERAL_MENISCUS: 1}
-    assert sorted(true for true, _ in case.grades_on_true_labels) == [0, 0, 0, 0, 1, 3]
+    assert sorted(row["signal_grade"] for row in case.truth.scores.meniscus) == [0, 0, 0, 0, 1, 3]
     for label, built in case.truth.meniscus_mm3.items():  # thick slices miss a part of a wedge's thin edge
         assert case.found.structures[label].true_mm3 == pytest.approx(built, rel=0.3)
-    assert case.found.fluid_ml == pytest.approx(10, rel=0.15)
+    assert case.found.scores.effusion["fluid_ml"] == pytest.approx(10, rel=0.15)
 
 
 def test_half_a_femur_is_precise_and_two_thirds_right(scan, answer):
@@ -92,7 +92,7 @@ def test_a_lost_structure_has_no_distance(scan, answer):
     meniscus = found.structures[Label.MEDIAL_MENISCUS]
     assert (meniscus.dice, meniscus.found_mm3) == (0, 0)
     assert (meniscus.hausdorff95_mm, meniscus.surface_mm, meniscus.precision, meniscus.confidence) == (None,) * 4
-    assert [grade for _, grade in found.grades].count(None) == 3
+    assert [row["signal_grade"] for row in found.scores.meniscus].count(None) == 3
 
 
 def test_what_the_truth_does_not_have_is_invented(scan, answer):
@@ -139,7 +139,7 @@ def test_refusals_and_failures_are_counted_not_hidden(scan, monkeypatch):
     fail(Refusal("not_a_knee", "expected a knee"))
     case = compare(scan, PLAN)
     assert (case.found, case.refused) == (None, "not_a_knee")
-    assert len(case.grades_on_true_labels) == 6
+    assert len(case.on_true_labels.meniscus) == 6
     fail(ZeroDivisionError("by zero"))
     assert compare(scan, PLAN).refused == "unexpected_error: ZeroDivisionError('by zero')"
     fail(MemoryError())

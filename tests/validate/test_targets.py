@@ -57,6 +57,51 @@ def test_a_lost_structure_and_a_refusal_both_count_against_a_knee(make_case):
     assert target.detail == "95 % interval 0.068 to 0.932"  # Clopper-Pearson, 2 of 4
 
 
+def graded(scores, true, found):
+    """Six regions, all of one grade by truth and by the network."""
+    return {"true": scores((true,) * 6), "by_network": scores((found,) * 6)}
+
+
+def test_scores_are_held_to_their_targets_in_main_knees_only(make_case, scores):
+    """Six knees that are graded as they are; others are graded 0 when they are 3."""
+    cases = [make_case(9000 + i, **graded(scores, i % 4, i % 4)) for i in range(6)]
+    cases += [make_case(9006 + i, "PD", **graded(scores, 3, 0)) for i in range(6)]
+    cases += [make_case(9012 + i, "PDFS", 4.0, **graded(scores, 3, 0)) for i in range(6)]
+    target = by_name(cases)["signal grade, kappa, network"]
+    assert (target.measured, target.met, target.n_knees) == (1, True, 6)
+    assert target.detail == "95 % interval 1.000 to 1.000"
+
+
+def test_what_the_network_gets_wrong_is_not_blamed_on_true_labels(make_case, scores):
+    cases = [make_case(9000 + i, **graded(scores, i % 4, 3 - i % 4)) for i in range(8)]
+    found = by_name(cases)
+    assert found["signal grade, kappa, network"].measured == pytest.approx(-1)
+    assert found["signal grade, kappa, true labels"].measured == pytest.approx(1)
+
+
+def test_a_refused_knee_is_not_graded_and_that_is_told(make_case, scores):
+    cases = [make_case(9000 + i, **graded(scores, i % 4, i % 4)) for i in range(6)]
+    cases.append(make_case(9006, refused="not_a_knee"))
+    found = by_name(cases)
+    assert found["signal grade, kappa, network"].detail.endswith("; 6 not graded")
+    assert found["effusion grade, volume rule, kappa, network"].detail.endswith("; 1 not graded")
+
+
+def test_depth_must_be_right_to_a_millimetre(make_case, scores):
+    """Errors of -1.5, +0.5 and +0.4 mm: 0.8 on average, whatever their signs."""
+    true = (8.0, 6.0, 4.0)
+    found = (6.5, 6.5, 4.4)
+    cases = [
+        make_case(9000 + i, true=scores(midline_depth_mm=t), by_network=scores(midline_depth_mm=f))
+        for i, (t, f) in enumerate(zip(true, found, strict=True))
+    ]
+    target = by_name(cases)["midline depth, mean absolute error (mm), network"]
+    assert target.measured == pytest.approx(0.8)
+    assert (target.met, target.at_most, target.n_knees) == (True, True, 3)
+    worse = [make_case(true=scores(midline_depth_mm=8.0), by_network=scores(midline_depth_mm=9.01))]
+    assert not by_name(worse)["midline depth, mean absolute error (mm), network"].met
+
+
 def test_a_target_that_was_not_tried_is_not_met():
     assert not any(target.met for target in targets([]))
     assert all(target.measured is None for target in targets([]))

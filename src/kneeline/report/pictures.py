@@ -371,9 +371,9 @@ def built_in_font(size: float) -> ImageFont.FreeTypeFont:
 # --- packing ----------------------------------------------------------------------------------------------------------
 
 
-def _palette() -> list[int]:
-    """256 colours: greys, and each label colour at three strengths over dark to bright."""
-    inks = [tuple(bytes.fromhex(color(label)[1:])) for label in Label if label]
+def _palette(more_inks: Sequence[str]) -> list[int]:
+    """256 colours: greys, and each label colour (and up to ten more) at three strengths over dark to bright."""
+    inks = [tuple(bytes.fromhex(ink[1:])) for ink in (*(color(label) for label in Label if label), *more_inks)]
     colours = [(round(g),) * 3 for g in np.linspace(0, 255, GREYS)]
     for ink in inks:
         for strength in (1.0, 0.7, 0.4):
@@ -383,9 +383,10 @@ def _palette() -> list[int]:
     return [v for c in colours[:256] for v in c]
 
 
-def pack_png(sheet: Image.Image) -> bytes:
+def pack_png(sheet: Image.Image, more_inks: Sequence[str] = ()) -> bytes:
+    """A small PNG of greys, the labels' colours and `more_inks` (hex)."""
     frame = Image.new("P", (1, 1))
-    frame.putpalette(_palette())
+    frame.putpalette(_palette(more_inks))
     out = io.BytesIO()
     sheet.quantize(palette=frame, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()

@@ -29,6 +29,11 @@ def by_thickness(cases: Iterable[Case]) -> list[Group]:
     return _sorted(cases, [f"{t:g} mm" for t in thicknesses], lambda case: f"{case.plan.slice_thickness_mm:g} mm")
 
 
+def main(cases: Iterable[Case]) -> list[Case]:
+    """Knees imaged as the targets of the scores ask."""
+    return [case for case in cases if case.plan.main]
+
+
 def by_effusion(cases: Iterable[Case]) -> list[Group]:
     """Up to 5 mL is small: normal knees hold as much."""
     low, high = EFFUSIONS_ML
@@ -76,7 +81,8 @@ def volume_icc(pairs: Iterable[tuple[float, float]]) -> Icc | None:
 
 def fluid_pairs(cases: Iterable[Case]) -> list[tuple[float, float]]:
     """Built and scored fluid (mL)."""
-    return [(c.truth.fluid_ml, c.found.fluid_ml) for c in cases if c.found and c.found.fluid_ml is not None]
+    found = [(case.truth.fluid_ml, case.found.scores.effusion["fluid_ml"]) for case in cases if case.found]
+    return [(true, ml) for true, ml in found if ml is not None]
 
 
 def meniscus_pairs(cases: Iterable[Case], meniscus: Label) -> list[tuple[float, float]]:

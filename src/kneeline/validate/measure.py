@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from kneeline import grading
 from kneeline.errors import Refusal, UsageError
 from kneeline.labels import MENISCI, Label
-from kneeline.score.effusion import measure_effusion
-from kneeline.score.frame import canonical
-from kneeline.score.meniscus import measure_menisci
+from kneeline.score.run import Scores, score_knee
 from kneeline.segment.predict import Segmentation, segment
 from kneeline.simulate.run import SimulatedScan
+from kneeline.validate.exhibit import Exhibit, exhibits
 from kneeline.validate.masks import dice, surface_distance
 from kneeline.validate.plan import Plan, plan, simulate
 from kneeline.validate.reliability import Reliability, reliability
-from kneeline.volume import Laterality, Volume
+from kneeline.validate.rescan import scan_again
+from kneeline.validate.truth import true_scores
+from kneeline.volume import Volume
 
 STRUCTURES = tuple(label for label in Label if label)
-GradePairs = list[tuple[int, int | None]]  # a region each: true, predicted
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Truth:
     fluid_ml: float
     meniscus_mm3: dict[Label, float]
     lesion: dict[Label, int]  # highest signal grade of each meniscus
+    scores: Scores  # what a perfect machine would answer
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,19 @@ class Found:
     structures: dict[Label, Structure]
     invented: dict[Label, float]
     reliability: dict[Label, Reliability]
-    fluid_ml: float | None  # as scored
-    grades: GradePairs
+    scores: Scores
 
     @property
     def lost(self) -> list[Label]:
         return [label for label, structure in self.structures.items() if structure.lost]
+
+
+@dataclass(frozen=True)
+class Rescan:
+    """Scores of a second scan of the same knee, from its true labels and from the network's (None if refused)."""
+
+    on_true_labels: Scores
+    found: Scores | None
 
 
 @dataclass(frozen=True)
@@ -72,18 +80,20 @@ class Case:
 
     plan: Plan
     truth: Truth
+    on_true_labels: Scores  # what scoring says of outlines without a fault
     found: Found | None = None
     refused: str | None = None
-    grades_on_true_labels: GradePairs = field(default_factory=list)
+    again: Rescan | None = None
+    exhibits: tuple[Exhibit, ...] = ()  # where this knee came out worst
 
 
-def measure(number: int) -> Case:
-    """Simulate, segment and score the knee of a number."""
+def measure(number: int, twice: frozenset[int] = frozenset()) -> Case:
+    """Simulate, segment and score the knee of a number; image those in `twice` a second time."""
     knee = plan(number)
-    return compare(simulate(knee), knee)
+    return compare(simulate(knee), knee, again=number in twice)
 
 
-def compare(scan: SimulatedScan, knee: Plan) -> Case:
+def compare(scan: SimulatedScan, knee: Plan, again: bool = False) -> Case:
     """Segment and score one simulated scan and set the answers beside its truth.
 
     A failure that nobody foresaw is counted like a refusal, so that one knee cannot hide the others.
@@ -92,20 +102,40 @@ def compare(scan: SimulatedScan, knee: Plan) -> Case:
         scan.knee.truth.fluid_ml,
         {label: getattr(scan.knee.truth, f"{name}_meniscus_mm3") for name, label in MENISCI.items()},
         {label: max(scan.knee.truth.grade(name, r) for r in grading.REGIONS) for name, label in MENISCI.items()},
+        true_scores(scan.knee),
     )
-    on_true_labels = _grades(scan, scan.labels, knee.laterality)
+    on_true_labels = score_knee(scan.image, scan.labels, knee.laterality)
+    rescan = _rescan(scan_again(scan, knee.seed), knee) if again else None
+    answer = _answer(scan, knee)
+    if isinstance(answer, str):
+        return Case(knee, truth, on_true_labels, None, answer, rescan)
+    segmentation, scores = answer
+    found = _found(scan, segmentation, scores)
+    overlap = {label: structure.dice for label, structure in found.structures.items()}
+    shown = exhibits(scan, segmentation.labels, overlap, truth.scores, on_true_labels, scores)
+    return Case(knee, truth, on_true_labels, found, None, rescan, shown)
+
+
+def _answer(scan: SimulatedScan, knee: Plan) -> tuple[Segmentation, Scores] | str:
+    """What the machine says of a scan, or the code of its refusal."""
     try:
-        found = _found(scan, segment(scan.image, knee.laterality, with_certainty=True), knee.laterality)
+        segmentation = segment(scan.image, knee.laterality, with_certainty=True)
+        return segmentation, score_knee(scan.image, segmentation.labels, knee.laterality)
     except (MemoryError, UsageError):
         raise
     except Refusal as refusal:
-        return Case(knee, truth, None, refusal.code, on_true_labels)
+        return refusal.code
     except Exception as error:
-        return Case(knee, truth, None, f"unexpected_error: {error!r}", on_true_labels)
-    return Case(knee, truth, found, None, on_true_labels)
+        return f"unexpected_error: {error!r}"
 
 
-def _found(scan: SimulatedScan, segmentation: Segmentation, side: Laterality) -> Found:
+def _rescan(scan: SimulatedScan, knee: Plan) -> Rescan:
+    answer = _answer(scan, knee)
+    found = None if isinstance(answer, str) else answer[1]
+    return Rescan(score_knee(scan.image, scan.labels, knee.laterality), found)
+
+
+def _found(scan: SimulatedScan, segmentation: Segmentation, scores: Scores) -> Found:
     labels = segmentation.labels
     present = [label for label in STRUCTURES if (scan.labels.array == label).any()]
     return Found(
@@ -118,8 +148,7 @@ def _found(scan: SimulatedScan, segmentation: Segmentation, side: Laterality) ->
             if label not in present and (volume := np.count_nonzero(labels.array == label) * labels.voxel_mm3)
         },
         _reliability(scan.labels, labels, segmentation.certainty),
-        measure_effusion(canonical(scan.image, labels, side))["fluid_ml"],
-        _grades(scan, labels, side),
+        scores,
     )
 
 
@@ -148,8 +177,3 @@ def _reliability(truth: Volume, labels: Volume, certainty: Volume) -> dict[Label
         if found.any():
             parts[label] = reliability(certainty.array[found], truth.array[found] == label, labels.voxel_mm3)
     return parts
-
-
-def _grades(scan: SimulatedScan, labels: Volume, side: Laterality) -> GradePairs:
-    rows = measure_menisci(canonical(scan.image, labels, side))
-    return [(scan.knee.truth.grade(row["meniscus"], row["region"]), row["signal_grade"]) for row in rows]

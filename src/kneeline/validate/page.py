@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from kneeline import grading
-from kneeline.agreement import kappa
+from kneeline.agreement import agree_on_values
 from kneeline.labels import MENISCI, Label
+from kneeline.markdown import interval, number, table
 from kneeline.steps import network_digest, network_engine
+from kneeline.tables import MISSING
 from kneeline.validate.groups import (
     EFFUSIONS_ML,
     Group,
@@ -28,20 +29,23 @@ from kneeline.validate.groups import (
     structures,
     volume_icc,
 )
-from kneeline.validate.measure import STRUCTURES, Case, GradePairs, Structure
-from kneeline.validate.plan import FIRST_SEED
+from kneeline.validate.measure import STRUCTURES, Case, Structure
+from kneeline.validate.plan import FIRST_SEED, MAIN_NAME
 from kneeline.validate.reliability import pool
+from kneeline.validate.score_page import score_sections
 from kneeline.validate.targets import nothing_lost, targets
 
-NOTHING = "n/a"
 
-
-def page(cases: Sequence[Case], command: str = "kneeline validate", figure: str | None = None) -> str:
-    """Markdown of all cases. `figure` is the address of the reliability plot, as seen from the page."""
+def page(
+    cases: Sequence[Case], command: str = "kneeline validate", figure: str | None = None, worst: str | None = None
+) -> str:
+    """Markdown of all cases. `figure` and `worst` are the addresses of the reliability plot and of the worst cases, as
+    seen from the page."""
     done = [case for case in cases if case.found]
     sections = [
-        ("Accuracy on simulated knees", _opening(cases, command)),
+        ("Accuracy on simulated knees", _opening(cases, command, worst)),
         ("Targets", _targets(cases)),
+        *score_sections(cases),
         *((f"{metric.title}, by contrast", _by_contrast(done, metric)) for metric in METRICS),
         *((f"{metric.title}, by slices and effusion", _by_slices_and_effusion(done, metric)) for metric in METRICS),
         ("Menisci by lesion", _lesions(done)),
@@ -50,34 +54,29 @@ def page(cases: Sequence[Case], command: str = "kneeline validate", figure: str 
         ("Lost and invented structures", _lost(cases)),
         ("Verdicts and refusals", _verdicts(cases)),
         ("Reliability", _reliability(done, figure)),
-        ("Signal grade per meniscal region, from image to grade", _grades(p for c in done for p in c.found.grades)),
-        (
-            "Signal grade per meniscal region, scored on the true labels",
-            "What is lost here is lost by scoring and imaging, not by segmentation.\n\n"
-            + _grades(pair for case in cases for pair in case.grades_on_true_labels),
-        ),
     ]
     return "\n\n".join(f"{'##' if i else '#'} {title}\n\n{text}" for i, (title, text) in enumerate(sections)) + "\n"
 
 
-def _opening(cases: Sequence[Case], command: str) -> str:
+def _opening(cases: Sequence[Case], command: str, worst: str | None) -> str:
+    pictures = f" [The worst cases]({worst}) have pictures." if worst else ""
     return f"""Made by `{command}` with the network {network_digest()[:16]} ({network_engine()}, float32). \
 {len(cases)} parametric knees of seeds from {FIRST_SEED} on, which training never used, with planted intrameniscal \
 signal and fluid, left and right in turn; contrasts and slices as `kneeline.validate.plan` lists them. The knees are \
-of the family that the network was trained on: expect less on real ones.
+of the family that the network was trained on: expect less on real ones.{pictures}
 
 Dice, distances and volume errors compare labels on the image's own grid. Surface distances are exact, between the \
 centres of surface voxels in mm: the 95 % Hausdorff distance is the larger of the two directed 95th percentiles, the \
 average symmetric surface distance the mean over both surfaces. A structure that was lost has Dice 0 and no distance. \
-A refused knee enters no mean, and is counted as one in which all was lost. `{NOTHING}`: nothing to measure."""
+A refused knee enters no mean, and is counted as one in which all was lost. `{MISSING}`: nothing to measure."""
 
 
 def _targets(cases: Sequence[Case]) -> str:
     rows = [
         [
             target.name,
-            f"{target.least:.2f}",
-            _number(target.measured, ".3f"),
+            f"{'at most' if target.at_most else 'at least'} {target.bound:.2f}",
+            number(target.measured, ".3f"),
             "**met**" if target.met else "**missed**" if target.measured is not None else "not measured",
             target.detail,
             str(target.n_knees),
@@ -86,8 +85,9 @@ def _targets(cases: Sequence[Case]) -> str:
     ]
     return (
         "Dice: mean of the contrasts' means, slices of 3 mm. Volume ICC: all contrasts together, slices of 3 mm. "
-        "Nothing lost: all knees.\n\n"
-        + _markdown(["", "at least", "measured", "", "lowest contrast, or interval", "knees"], rows)
+        f"Nothing lost: all knees. Grades, depths and the last ICC: knees in {MAIN_NAME}, with the network's labels "
+        "(from image to grade) and, apart, with true ones.\n\n"
+        + table(["", "target", "measured", "", "lowest contrast, or interval", "knees"], rows)
     )
 
 
@@ -113,7 +113,7 @@ class Metric:
         return self._text(mean(map(self.first, groups)), self.combine(seconds) if seconds else None)
 
     def _text(self, first: float | None, second: float | None) -> str:
-        return NOTHING if first is None else f"{first:{self.form}} ({second:{self.form.lstrip('+')}})"
+        return MISSING if first is None else f"{first:{self.form}} ({second:{self.form.lstrip('+')}})"
 
 
 def _worst(values: Iterable[float | None], worst: Callable) -> float | None:
@@ -166,13 +166,13 @@ def _by_contrast(cases: list[Case], metric: Metric) -> str:
     for label in STRUCTURES:
         members = [structures(group, label) for _, group in groups]
         rows.append([label.words, metric.mean_cell(members), *map(metric.cell, members)])
-    return "Slices of 3 mm.\n\n" + _markdown(["", "mean of contrasts", *map(_heading, groups)], rows)
+    return "Slices of 3 mm.\n\n" + table(["", "mean of contrasts", *map(_heading, groups)], rows)
 
 
 def _by_slices_and_effusion(cases: list[Case], metric: Metric) -> str:
     groups = [("all knees", cases), *by_thickness(cases), *by_effusion(cases)]
     rows = [[label.words, *(metric.cell(structures(group, label)) for _, group in groups)] for label in STRUCTURES]
-    return _markdown(["", *map(_heading, groups)], rows)
+    return table(["", *map(_heading, groups)], rows)
 
 
 def _lesions(cases: list[Case]) -> str:
@@ -181,7 +181,7 @@ def _lesions(cases: list[Case]) -> str:
         for label in MENISCI.values()
         for name, members in by_lesion(cases, label)
     ]
-    return "By the highest signal grade that was planted in the meniscus; all contrasts and slices.\n\n" + _markdown(
+    return "By the highest signal grade that was planted in the meniscus; all contrasts and slices.\n\n" + table(
         ["", "lesion", "knees", *(metric.title for metric in METRICS)], rows
     )
 
@@ -200,7 +200,7 @@ def _volumes(cases: list[Case]) -> str:
         "ICC(A,1), absolute agreement, with its 95 % interval; all contrasts and slices. Built: what was built into "
         "the knee against what is reported, so that what thick slices cannot show counts as an error. On the grid: "
         "true and found labels of the image.\n\n"
-        + _markdown(
+        + table(
             ["", "knees", "ICC, built", "ICC, on the grid"],
             [[name, str(len(built)), _icc(built), _icc(grid)] for name, built, grid in measured],
         )
@@ -209,27 +209,26 @@ def _volumes(cases: list[Case]) -> str:
 
 def _icc(pairs: list[tuple[float, float]]) -> str:
     icc = volume_icc(pairs)
-    return f"{icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f})" if icc else NOTHING
+    return interval(icc.estimate, icc.low, icc.high, ".3f") if icc else MISSING
 
 
 def _fluid(cases: list[Case]) -> str:
     groups = [("all knees", cases), *by_contrast(cases), *by_thickness(cases), *by_effusion(cases)]
-    return _markdown(
+    return table(
         ["", "knees", "mean built", "bias", "95 % limits of agreement", "mean absolute error"],
         [[name, *_bland_altman(fluid_pairs(members))] for name, members in groups],
     )
 
 
 def _bland_altman(pairs: list[tuple[float, float]]) -> list[str]:
-    if not pairs:
-        return ["0", *[NOTHING] * 4]
-    true, found = np.array(pairs).T
-    error = found - true
-    limits = NOTHING
-    if len(pairs) > 1:
-        spread = 1.96 * error.std(ddof=1)
-        limits = f"{error.mean() - spread:.1f} to {error.mean() + spread:.1f}"
-    return [str(len(pairs)), f"{true.mean():.1f}", f"{error.mean():+.1f}", limits, f"{np.abs(error).mean():.1f}"]
+    found = agree_on_values("joint fluid", "mL", pairs)
+    return [
+        str(found.n),
+        number(mean(found.true), ".1f"),
+        number(found.bias, "+.1f"),
+        MISSING if found.limit_low is None else f"{found.limit_low:.1f} to {found.limit_high:.1f}",
+        number(found.mean_absolute_error, ".1f"),
+    ]
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -260,10 +259,10 @@ def _verdicts(cases: Sequence[Case]) -> str:
         menisci = [s for label in MENISCI.values() for s in structures(members, label)]
         every = [s for label in STRUCTURES for s in structures(members, label)]
         rows.append([verdict, str(len(members)), DICE.cell(every), DICE.cell(menisci)])
-    rows.append(["refused", str(len(cases) - len(done)), NOTHING, NOTHING])
+    rows.append(["refused", str(len(cases) - len(done)), MISSING, MISSING])
     reasons = Counter(case.refused for case in cases if case.refused)
     return _listed(
-        _markdown(["", "knees", "Dice, all structures: mean (lowest)", "Dice, menisci: mean (lowest)"], rows),
+        table(["", "knees", "Dice, all structures: mean (lowest)", "Dice, menisci: mean (lowest)"], rows),
         [f"- refused, {code}: {count}" for code, count in sorted(reasons.items())]
         + [f"- {case.plan.name}: {case.found.verdict}, {case.found.reason}" for case in done if case.found.reason],
     )
@@ -285,14 +284,14 @@ def _reliability(cases: list[Case], figure: str | None) -> str:
         rows.append(
             [
                 label.words,
-                _number(voxels and voxels.promised, ".3f"),
-                _number(voxels and voxels.right, ".3f"),
-                _number(voxels and voxels.expected_calibration_error, ".3f"),
-                _number(mean(confidence), ".3f"),
-                _number(mean(s.precision for s in sure), ".3f"),
-                _number(mean(abs(s.confidence - s.precision) for s in sure), ".3f"),
-                _number(mean(dices), ".3f"),
-                _number(rank_correlation(confidence, dices), ".2f"),
+                number(voxels and voxels.promised, ".3f"),
+                number(voxels and voxels.right, ".3f"),
+                number(voxels and voxels.expected_calibration_error, ".3f"),
+                number(mean(confidence), ".3f"),
+                number(mean(s.precision for s in sure), ".3f"),
+                number(mean(abs(s.confidence - s.precision) for s in sure), ".3f"),
+                number(mean(dices), ".3f"),
+                number(rank_correlation(confidence, dices), ".2f"),
             ]
         )
     text = (
@@ -303,7 +302,7 @@ def _reliability(cases: list[Case], figure: str | None) -> str:
     )
     if figure:
         text += f"![Promised against observed, one panel a structure]({figure})\n\n"
-    return text + _markdown(
+    return text + table(
         [
             "",
             "promised, mean",
@@ -326,38 +325,7 @@ def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float | None
     return float(stats.spearmanr(one, two).statistic)
 
 
-# --- grades -----------------------------------------------------------------------------------------------------------
-
-
-def _grades(pairs: Iterable[tuple[int, int | None]]) -> str:
-    pairs: GradePairs = list(pairs)
-    counts = np.zeros((len(grading.GRADES),) * 2, int)
-    for true, predicted in pairs:
-        if predicted is not None:
-            counts[true, predicted] += 1
-    graded = int(counts.sum())
-    agreement = kappa(counts, "quadratic") if graded else None
-    exact = _number(counts.trace() / graded if graded else None, ".2f")
-    table = _markdown(
-        ["", *(f"graded {g}" for g in grading.GRADES)],
-        [[f"true {g}", *map(str, counts[g])] for g in grading.GRADES],
-    )
-    return (
-        f"{table}\n\nExact agreement {exact}, quadratic weighted kappa "
-        f"{_number(agreement and agreement.estimate, '.2f')}, {graded} regions, {len(pairs) - graded} not graded."
-    )
-
-
 # --- words ------------------------------------------------------------------------------------------------------------
-
-
-def _markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    header = list(header)
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
-
-
-def _number(value: float | None, form: str) -> str:
-    return NOTHING if value is None else f"{value:{form}}"
 
 
 def _heading(group: Group) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kneeline import grading
-from kneeline.simulate.contrast import SEQUENCES, Sequence
+from kneeline.simulate.contrast import SEQUENCES
 from kneeline.simulate.knee import Lesion
 from kneeline.simulate.run import SimulatedScan, simulate_knee
 from kneeline.volume import Laterality
@@ -18,10 +18,11 @@ from kneeline.volume import Laterality
 FIRST_SEED = 9000
 CONTRASTS = ("PDFS", "PD", "T2FS", "T2", "T1", "DESS")
 USUAL_MM = 3.0  # slice thickness at which all contrasts are compared
-# Without fat suppression, the sequence with which fluid is told from fat by its T2.
-T2 = Sequence("T2", "spin_echo", 4200, 80)
-# Contrasts without a protocol of 2-D slices take that of their nearest kin: same coil, same noise, other weighting.
-_BORROWED = {"T2": ("T2FS", T2), "DESS": ("PDFS", SEQUENCES["DESS"])}
+MAIN = "PDFS"  # contrast in which scores are held to their targets
+MAIN_NAME = f"{MAIN}, {USUAL_MM:g} mm"
+ROUND = 15  # knees: each contrast and slice thickness once, and between them the main one
+# A 3-D sequence's contrast in 2-D slices: coil and noise of another protocol, other weighting.
+_BORROWED = {"DESS": ("PDFS", SEQUENCES["DESS"])}
 # Slices and gaps (mm) of stacks that cover the knee as the usual one does.
 _STACKS = {2.0: (46, 0.2), 4.0: (24, 0.4)}
 _FLUID_ML = (1.0, 40.0)
@@ -40,25 +41,34 @@ class Plan:
     fluid_ml: float
 
     @property
+    def main(self) -> bool:
+        """Whether it is imaged as the targets of the scores ask: fat-suppressed PD in slices of 3 mm."""
+        return (self.contrast, self.slice_thickness_mm) == (MAIN, USUAL_MM)
+
+    @property
     def name(self) -> str:
         return f"seed {self.seed}, {self.contrast}, {self.slice_thickness_mm:g} mm"
 
 
 def plan(number: int) -> Plan:
-    """Knee `number`, 0 and up. Nine make a round: each contrast at the usual 3 mm, then one knee of 2 mm and one of
-    4 mm, whose contrasts take turns from round to round, and a 3-D scan of 0.7 mm.
+    """Knee `number`, 0 and up. Fifteen make a round: every second knee is a main one (PDFS, 3 mm; seven of fifteen, so
+    that an interval of its figures says something); between them come the other contrasts at 3 mm, one knee of 2 mm and
+    one of 4 mm, whose contrasts take turns from round to round, and last a 3-D scan of 0.7 mm.
 
-    >>> [(p.contrast, p.slice_thickness_mm) for p in map(plan, range(6, 9))]
-    [('PDFS', 2.0), ('T2FS', 4.0), ('DESS', 0.7)]
+    >>> [(p.contrast, p.slice_thickness_mm) for p in map(plan, range(10, 15))]
+    [('PDFS', 3.0), ('PDFS', 2.0), ('PDFS', 3.0), ('T2FS', 4.0), ('DESS', 0.7)]
     """
-    turn, place = divmod(number, len(CONTRASTS) + 3)
+    turn, place = divmod(number, ROUND)
     flat = CONTRASTS[:-1]  # DESS is a 3-D sequence
-    contrast, thickness = [
-        *((contrast, USUAL_MM) for contrast in CONTRASTS),
+    between = [
+        *((contrast, USUAL_MM) for contrast in CONTRASTS if contrast != MAIN),
         (flat[turn % len(flat)], 2.0),
         (flat[(turn + 2) % len(flat)], 4.0),
-        ("DESS", 0.7),
-    ][place]
+    ]
+    if place == ROUND - 1:
+        contrast, thickness = "DESS", 0.7
+    else:
+        contrast, thickness = between[place // 2] if place % 2 else (MAIN, USUAL_MM)
     seed = FIRST_SEED + number
     rng = np.random.default_rng((seed, 1))
     lesions = tuple(
@@ -68,7 +78,12 @@ def plan(number: int) -> Plan:
         if (grade := rng.choice(4, p=_GRADE_SHARES))
     )
     fluid_ml = float(np.exp(rng.uniform(*np.log(_FLUID_ML))))
-    return Plan(seed, contrast, thickness, "LR"[number % 2], lesions, fluid_ml)
+    return Plan(seed, contrast, thickness, "LR"[number // 2 % 2], lesions, fluid_ml)
+
+
+def twice(knees: int, count: int) -> frozenset[int]:
+    """Numbers of the knees that are imaged a second time: the first `count` main ones of `knees`."""
+    return frozenset([number for number in range(knees) if plan(number).main][:count])
 
 
 def simulate(knee: Plan) -> SimulatedScan:

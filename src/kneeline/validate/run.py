@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from typing import TypeVar
 
 from kneeline.validate.measure import Case, measure
+from kneeline.validate.plan import twice
 
 Result = TypeVar("Result")
 
 
-def measure_knees(knees: int, jobs: int = 1, tell: Callable[[str], None] = lambda line: None) -> list[Case]:
-    """Cases of the knees 0 to `knees` - 1, in their order. `tell` gets a line as each knee is done."""
-    return each(measure, knees, jobs, lambda done, case: tell(f"[{done}/{knees}] {summary(case)}"))
+def measure_knees(
+    knees: int, jobs: int = 1, tell: Callable[[str], None] = lambda line: None, retest: int = 0
+) -> list[Case]:
+    """Cases of the knees 0 to `knees` - 1, in their order; the first `retest` main ones are imaged twice. `tell` gets a
+    line as each knee is done."""
+    one = partial(measure, twice=twice(knees, retest))
+    return each(one, knees, jobs, lambda done, case: tell(f"[{done}/{knees}] {summary(case)}"))
 
 
 def each(
