@@ -13,7 +13,7 @@ ENGINE_VARIABLE = "KNEELINE_ENGINE"
 VERSIONS = {
     "simulate": "1",
     "ingest": "1",
-    "segment": "2",
+    "segment": "3",
     "score": "1",
     "collect": "1",
     "cohort": "2",

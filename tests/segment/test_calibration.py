@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kneeline.segment import calibration, engine
-from kneeline.segment.classes import Class
+from kneeline.segment.classes import CERTAIN, Class
 from kneeline.segment.predict import segment
 from kneeline.volume import SAGITTAL, reorient
 
@@ -72,10 +72,10 @@ def test_what_clean_up_takes_away_is_uncertain():
 
     image = np.random.default_rng(0).random((12, 100, 100), np.float32) + np.linspace(1, 2, 100, dtype=np.float32)
     slices = prepare(Volume(image, np.diag([3.0, -0.65, -0.65, 1.0])[:, [0, 2, 1, 3]]))
-    probability = np.zeros((12, len(Class), *slices.array.shape[1:]), np.float16)
-    probability[:, Class.BACKGROUND] = 1
+    probability = np.zeros((12, len(Class), *slices.array.shape[1:]), np.uint16)
+    probability[:, Class.BACKGROUND] = CERTAIN
     probability[5, :, 40:60, 40:60] = 0
-    probability[5, Class.FEMUR, 40:60, 40:60] = 1
+    probability[5, Class.FEMUR, 40:60, 40:60] = CERTAIN
     given = np.zeros(slices.canonical.shape, np.uint8)
     own = calibration.probability_of_given(slices, probability, given)
     assert own[5, 50, 50] == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kneeline.segment import preprocess
+from kneeline.segment.classes import CERTAIN
 from kneeline.volume import Volume
 
 
@@ -76,7 +77,7 @@ def fine_by_brute_force(slices, probability, classes, changed):
     for index, cleaned in enumerate(classes):
         scores = []
         for cls in range(probability.shape[1]):
-            certain = np.where(changed[index], cleaned == cls, probability[index, cls]).astype(np.float32)
+            certain = np.where(changed[index], CERTAIN * (cleaned == cls), probability[index, cls]).astype(np.float32)
             scores.append(
                 slices.to_rows @ certain @ slices.to_columns.T if (cleaned == cls).any() else out[index] - 1.0
             )
@@ -92,7 +93,7 @@ def test_fine_classes_are_those_of_interpolating_everything(pixel):
     # Smooth random probabilities of ten classes; here and there clean-up decided otherwise.
     logits = rng.normal(size=(shape[0], 10, shape[1] // 6 + 1, shape[2] // 6 + 1)).repeat(6, 2).repeat(6, 3)
     logits = 6 * logits[:, :, : shape[1], : shape[2]] + rng.normal(size=(shape[0], 10, *shape[1:]))
-    probability = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float16)
+    probability = (CERTAIN * np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.uint16)
     raw = probability.argmax(1).astype(np.uint8)
     cleaned = np.where(rng.random(shape) < 0.02, 0, raw).astype(np.uint8)
     cleaned[0] = 3  # a slice of one class

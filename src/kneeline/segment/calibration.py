@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeline.segment.classes import Class
+from kneeline.segment.classes import CERTAIN, Class
 from kneeline.segment.preprocess import Slices
 
 TABLE = Path(__file__).parent / "calibration.json"
@@ -59,7 +59,7 @@ def probability_of_given(slices: Slices, probability: np.ndarray, given: np.ndar
     Parameters
     ----------
     probability
-        (n, classes, H, W) at the network's pixels.
+        (n, classes, H, W) at the network's pixels, in parts of CERTAIN.
     given
         (n, h, w) classes at the image's own pixels, canonical orientation.
     """
@@ -68,7 +68,7 @@ def probability_of_given(slices: Slices, probability: np.ndarray, given: np.ndar
         for cls in np.unique(labelled):
             fine = (slices.to_columns @ (slices.to_rows @ plane[cls].astype(np.float32)).T).T
             where = labelled == cls
-            found[where] = fine[where]
+            found[where] = fine[where] / CERTAIN
     return out
 
 

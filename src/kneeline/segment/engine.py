@@ -16,7 +16,7 @@ import numpy as np
 
 from kneeline.errors import UsageError
 from kneeline.segment import threads as side_by_side
-from kneeline.segment.classes import Class
+from kneeline.segment.classes import CERTAIN, Class
 from kneeline.segment.preprocess import Slices
 from kneeline.steps import ENGINE_VARIABLE, network_engine
 
@@ -118,7 +118,7 @@ def provenance() -> dict[str, str]:
 
 
 def predict(slices: Slices, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of each class, (n, classes, H, W) float16, and the most probable one, (n, H, W) uint8, at the
+    """Probability of each class in parts of CERTAIN, (n, classes, H, W) uint16, and the most probable one, (n, H, W) uint8, at the
     network's pixel size; outside the limb all is background.
 
     Parameters
@@ -134,15 +134,17 @@ def predict(slices: Slices, threads: int | None = None) -> tuple[np.ndarray, np.
     threads = side_by_side.count(threads)
     engine = load(chosen_name(), threads)
     n, h, w = slices.array.shape
-    probability = np.zeros((n, len(Class), h, w), np.float16)
-    probability[:, Class.BACKGROUND] = 1
+    probability = np.zeros((n, len(Class), h, w), np.uint16)
+    probability[:, Class.BACKGROUND] = CERTAIN
     best = np.zeros((n, h, w), np.uint8)
     rows, columns = slices.box
 
     def show(i: int) -> None:
         answer = engine.run(slices.inputs(i, i + 1))[0, :, : rows.stop - rows.start, : columns.stop - columns.start]
-        probability[i, :, rows, columns] = answer
         best[i, rows, columns] = _argmax(answer)
+        answer *= CERTAIN
+        answer += 0.5
+        np.copyto(probability[i, :, rows, columns], answer, casting="unsafe")
 
     side_by_side.each(show, range(n), threads)
     return probability, best

@@ -16,7 +16,7 @@ from kneeline.errors import Refusal
 from kneeline.labels import Label
 from kneeline.segment import anatomy, calibration, cleanup, engine, verdict
 from kneeline.segment.admit import check_image
-from kneeline.segment.classes import CLASS_OF, Class
+from kneeline.segment.classes import CERTAIN, CLASS_OF, Class
 from kneeline.segment.preprocess import Slices, fine_classes, prepare
 from kneeline.volume import Laterality, Volume, reorient
 
@@ -121,6 +121,6 @@ def _resolve(laterality: Laterality | None, fibula: Laterality | None) -> Latera
 
 def _confidence(probability: np.ndarray, classes: np.ndarray, named: np.ndarray) -> dict[Label, float]:
     table = calibration.shipped()
-    own = np.take_along_axis(probability, classes[:, None], 1)[:, 0]
+    own = np.take_along_axis(probability, classes[:, None], 1)[:, 0] / np.float32(CERTAIN)
     found = [Label(v) for v in np.unique(named) if v]
     return {label: float(table.apply(own[named == label], CLASS_OF[label]).mean(dtype=np.float64)) for label in found}

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from kneeline.errors import Refusal
+from kneeline.segment.classes import CERTAIN
 from kneeline.volume import SAGITTAL, Volume, reorient
 
 PIXEL_MM = 0.65
@@ -138,7 +139,7 @@ def fine_classes(slices: Slices, probability: np.ndarray, classes: np.ndarray, c
     Parameters
     ----------
     probability
-        (n, classes, H, W) at the network's pixels.
+        (n, classes, H, W) at the network's pixels, in parts of CERTAIN.
     classes
         (n, H, W): cleaned; a slice gets no class that it does not have here.
     changed
@@ -211,7 +212,7 @@ def _scores(probability: np.ndarray, cleaned: np.ndarray, changed: np.ndarray, u
     score = probability[:, used].T.astype(np.float32)
     touched = np.flatnonzero(changed[used])
     score[touched] = 0
-    score[touched, cleaned[used][touched]] = 1
+    score[touched, cleaned[used][touched]] = CERTAIN
     score[:, np.setdiff1d(np.arange(len(probability)), cleaned)] = -1
     return score
 
