@@ -28,6 +28,7 @@ def collect(scans: list[Scan], results: Path) -> list[Row]:
         ("ingest", "quality", tables.QUALITY),
         ("segment", "structures", tables.SEGMENT),
         ("score", "meniscus", tables.MENISCUS),
+        ("score", "extrusion", tables.EXTRUSION),
         ("score", "effusion", tables.EFFUSION),
         ("score", "cartilage", tables.CARTILAGE),
     ):

@@ -7,10 +7,13 @@ hold, so that a table can be graded again without its images. A threshold that i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MENISCI = ("medial", "lateral")
 REGIONS = ("anterior_horn", "body", "posterior_horn")
+# Parts of the joint's cavity; `{recess}_ml` of all of them add up to `fluid_ml`.
+RECESSES = ("suprapatellar", "patellofemoral", "medial_gutter", "lateral_gutter", "femorotibial", "posterior")
 STRIKE_STYLES = ("rearfoot", "midfoot", "forefoot", "mixed")
 STRIKE_GROUPS = ("non_rearfoot", "rearfoot")
 GRADES = (0, 1, 2, 3)
@@ -80,6 +83,27 @@ class EffusionVolumeRule:
 
 
 @dataclass(frozen=True)
+class CartilageRule:
+    """Focal cartilage defects 0-4, the five points of Noyes as read on MR images.
+
+    0 normal; 1 signal change or swelling with an intact surface; 2 defect of up to half of the thickness; 3 deeper, not
+    to the bone; 4 bare bone. Thickness cannot show grade 1: measured grades are 0, 2, 3 and 4. The anchors of
+    the five-point scale of Schueller-Weidekamm et al. 2006 could not be read; theirs may differ.
+    """
+
+    name: str = "cartilage_defect"
+    version: str = "1"
+    source: str = "Noyes as used on MR by Duc, Radiology 2007;243:475; least depth and area project decision"
+    # Thinning, as a share of the cartilage around it, from which a place belongs to a defect; and the least area of
+    # such a place. Project decision, chosen so that intact plates are grade 0 (docs/scoring.md).
+    min_depth_pct: float = 30.0
+    min_area_mm2: float = 12.0
+    # Depth from which a defect is deep, and from which nothing is left that a pixel can show.
+    half_depth_pct: float = 50.0
+    full_depth_pct: float = 90.0
+
+
+@dataclass(frozen=True)
 class StrikeRule:
     """Strike style from measurement.
 
@@ -97,6 +121,7 @@ class StrikeRule:
 SIGNAL = SignalRule()
 EFFUSION_DEPTH = EffusionDepthRule()
 EFFUSION_VOLUME = EffusionVolumeRule()
+CARTILAGE = CartilageRule()
 STRIKE = StrikeRule()
 
 
@@ -118,6 +143,19 @@ def grade_signal(
     if surface_slices >= rule.touch_slices:
         return 3
     return 2 if surface_slices or signal_extent_mm >= rule.linear_extent_mm else 1
+
+
+def highest_grade(grades: Iterable[int | None]) -> int | None:
+    """Highest grade of several regions; missing while a region without grade could still be higher.
+
+    >>> highest_grade([0, 1, 0]), highest_grade([0, None, 1]), highest_grade([3, None])
+    (1, None, 3)
+    """
+    grades = list(grades)
+    known = [grade for grade in grades if grade is not None]
+    if len(known) == len(grades) or max(known, default=-1) == max(GRADES):
+        return max(known, default=None)
+    return None
 
 
 def _steps(value: float, cuts: tuple[float, ...]) -> int:
@@ -159,6 +197,21 @@ def grade_effusion_volume(
     (0, 2, None)
     """
     return None if fluid_ml is None or not pouch_in_view else _steps(fluid_ml, rule.fluid_ml)
+
+
+def grade_cartilage(
+    defect_area_mm2: float | None, defect_depth_pct: float | None, rule: CartilageRule = CARTILAGE
+) -> int | None:
+    """Grade of a plate from the area of its defects and the depth of the deepest.
+
+    >>> [grade_cartilage(0, 0), grade_cartilage(40, 40), grade_cartilage(40, 60), grade_cartilage(40, 95)]
+    [0, 2, 3, 4]
+    """
+    if defect_area_mm2 is None or defect_depth_pct is None:
+        return None
+    if defect_area_mm2 < rule.min_area_mm2 or defect_depth_pct < rule.min_depth_pct:
+        return 0
+    return 2 + _steps(defect_depth_pct, (rule.half_depth_pct, rule.full_depth_pct))
 
 
 def strike_from_index(strike_index_pct: float, rule: StrikeRule = STRIKE) -> str:

@@ -25,6 +25,7 @@ class ScoredKnee:
     verdict_reason: str | None
     confidence: dict[str, float]
     meniscus: list[Row]
+    extrusion: list[Row]
     effusion: Row
     cartilage: list[Row]
 
@@ -51,6 +52,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         verdict_reason=segmentation.reason,
         confidence={label.label_name: value for label, value in segmentation.confidence.items()},
         meniscus=scores.meniscus,
+        extrusion=scores.extrusion,
         effusion=scores.effusion,
         cartilage=scores.cartilage,
     )
@@ -92,6 +94,7 @@ def as_dict(knee: ScoredKnee) -> dict[str, Any]:
         "verdict_reason": knee.verdict_reason,
         "confidence": {name: round(value, 4) for name, value in knee.confidence.items()},
         "meniscus": [_plain(row, tables.MENISCUS) for row in knee.meniscus],
+        "extrusion": [_plain(row, tables.EXTRUSION) for row in knee.extrusion],
         "effusion": _plain(knee.effusion, tables.EFFUSION),
         "cartilage": [_plain(row, tables.CARTILAGE) for row in knee.cartilage],
     }
@@ -108,6 +111,7 @@ def as_text(knee: ScoredKnee) -> str:
     parts = [title + (f": {knee.verdict_reason}" if knee.verdict_reason else "")]
     for rows, table in (
         (knee.meniscus, tables.MENISCUS),
+        (knee.extrusion, tables.EXTRUSION),
         ([knee.effusion], tables.EFFUSION),
         (knee.cartilage, tables.CARTILAGE),
     ):

@@ -406,10 +406,50 @@ MENISCUS = Table(
         Column("surface_distance_mm", "float", "its distance to the superior or inferior surface", low=0),
         Column("surface_slices", "int", "images on which it touches that surface", low=0),
         _GRADE,
-        Column("t2_ms", "float", "median T2 where echoes exist", low=0),
+        Column("t2_ms", "float", "median T2 where echoes exist: mono-exponential, first echo left out", low=0),
+        Column("t2_se_ms", "float", "standard error of that median, from the spread of its voxels", low=0),
+        Column("t2_epg_ms", "float", "median T2 with stimulated echoes modelled, all echoes", low=0),
         _FLAGS,
     ),
     key=(*KNEE_KEYS, "meniscus", "region"),
+)
+
+EXTRUSION = Table(
+    "score/extrusion",
+    "one row a meniscus: its size, how far it stands out of the joint, how much of the plateau it covers",
+    (
+        *_KNEE,
+        Column("meniscus", "text", "which meniscus", allowed=grading.MENISCI),
+        Column("volume_mm3", "float", "volume", low=0),
+        Column("thickness_mean_mm", "float", "mean thickness across the meniscus' own plane", low=0),
+        Column("thickness_max_mm", "float", "greatest thickness", low=0),
+        Column("extrusion_mm", "float", "how far it reaches beyond the edge of the tibial cartilage, mid-body"),
+        Column("margin_extrusion_mm", "float", "how far it reaches beyond the bony margin of the plateau, mid-body"),
+        Column("coverage_pct", "float", "share of the tibial cartilage's surface beneath it", low=0, high=100),
+        Column("signal_grade", "int", "highest grade of its regions", allowed=grading.GRADES),
+        _FLAGS,
+    ),
+    key=(*KNEE_KEYS, "meniscus"),
+)
+
+_RECESSES = tuple(
+    Column(f"{recess}_ml", "float", meaning, low=0)
+    for recess, meaning in zip(
+        grading.RECESSES,
+        (
+            "the part above the patella's upper pole",
+            "between patella and trochlea, within the patella's width",
+            "beside the medial condyle, and beside the patella below its upper pole",
+            "the same laterally",
+            "between femur, tibia and menisci, and in the intercondylar notch",
+            "behind the femoral condyles",
+        ),
+        strict=True,
+    )
+)
+_DEPTHS = (
+    Column("midline_depth_mm", "float", "suprapatellar depth, front to back, on the patella's midline", low=0),
+    Column("lateral_depth_mm", "float", "largest suprapatellar depth from 8 mm lateral of it", low=0),
 )
 
 EFFUSION = Table(
@@ -417,10 +457,11 @@ EFFUSION = Table(
     "one row a knee: joint fluid (effusion-synovitis)",
     (
         *_KNEE,
-        Column("fluid_ml", "float", "joint fluid in the field of view", low=0),
-        Column("suprapatellar_ml", "float", "the part above the patella's upper pole", low=0),
-        Column("midline_depth_mm", "float", "suprapatellar depth on the patella's midline", low=0),
-        Column("lateral_depth_mm", "float", "largest suprapatellar depth lateral of it", low=0),
+        Column("fluid_ml", "float", "joint fluid in the field of view: the sum of its recesses", low=0),
+        *_RECESSES,
+        Column("popliteal_cyst_ml", "float", "Baker's cyst as far as it was outlined; not in fluid_ml", low=0),
+        Column("prepatellar_ml", "float", "fluid in front of the patella (bursa); not in fluid_ml", low=0),
+        *_DEPTHS,
         Column("pouch_in_view", "bool", "the top of the suprapatellar pouch is inside the image"),
         Column(
             "effusion_grade",
@@ -452,8 +493,9 @@ CARTILAGE = Table(
         ),
         Column("thickness_mean_mm", "float", "mean thickness", low=0),
         Column("thickness_p5_mm", "float", "5th percentile of thickness", low=0),
-        Column("defect_area_mm2", "float", "area of focal thinning", low=0),
-        Column("cartilage_grade", "int", "0-4, experimental", allowed=(0, 1, 2, 3, 4)),
+        Column("defect_area_mm2", "float", "area of focal thinning against the plate around it", low=0),
+        Column("defect_depth_pct", "float", "its deepest place, share of the thickness around it", low=0, high=100),
+        Column("cartilage_grade", "int", "0-4, experimental; 1 (signal change) is not read", allowed=(0, 1, 2, 3, 4)),
         _FLAGS,
     ),
     key=(*KNEE_KEYS, "plate"),
@@ -696,7 +738,8 @@ TRUTH = Table(
         ),
         Column("signal_grade", "int", "highest of them", allowed=grading.GRADES),
         Column("fluid_ml", "float", "true joint fluid", low=0),
-        Column("suprapatellar_ml", "float", "the part above the patella's upper pole", low=0),
+        *_RECESSES,
+        *_DEPTHS,
         Column("medial_meniscus_mm3", "float", "true volume", low=0),
         Column("lateral_meniscus_mm3", "float", "true volume", low=0),
         Column("contrast", "text", "simulated contrast", allowed=("PD", "PDFS", "T2FS", "T1", "DESS")),
@@ -706,7 +749,7 @@ TRUTH = Table(
 )
 
 TABLES: Sequence[Table] = (
-    PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EFFUSION, CARTILAGE,
+    PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
     KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION,
     TRUTH,
 )  # fmt: skip

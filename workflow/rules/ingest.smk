@@ -30,6 +30,7 @@ rule collect:
         structures="results/segment/structures.tsv",
         dseg="results/segment/dseg.tsv",
         meniscus="results/score/meniscus.tsv",
+        extrusion="results/score/extrusion.tsv",
         effusion="results/score/effusion.tsv",
         cartilage="results/score/cartilage.tsv",
     log:

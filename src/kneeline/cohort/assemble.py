@@ -11,6 +11,7 @@ import pandas as pd
 from kneeline import grading, tables
 from kneeline.cohort.runners import read_runners
 from kneeline.errors import UsageError
+from kneeline.grading import highest_grade
 from kneeline.tables import KNEE_KEYS, Row
 
 REGION_GRADES = tuple(f"{m}_{r}_signal_grade" for m in grading.MENISCI for r in grading.REGIONS)
@@ -92,19 +93,6 @@ def _signal_grades(meniscus: list[Row]) -> dict[tuple, Row]:
         grades = knees.setdefault(_key(row), dict.fromkeys(REGION_GRADES))
         grades[f"{row['meniscus']}_{row['region']}_signal_grade"] = row["signal_grade"]
     return {key: {"signal_grade": highest_grade(grades.values()), **grades} for key, grades in knees.items()}
-
-
-def highest_grade(grades: Iterable[int | None]) -> int | None:
-    """Highest grade of a knee's regions; missing while a region without grade could still be higher.
-
-    >>> highest_grade([0, 1, 0]), highest_grade([0, None, 1]), highest_grade([3, None])
-    (1, None, 3)
-    """
-    grades = list(grades)
-    known = [grade for grade in grades if grade is not None]
-    if len(known) == len(grades) or max(known, default=-1) == max(grading.GRADES):
-        return max(known, default=None)
-    return None
 
 
 def trace_flow(runners: list[Row], statuses: list[Row], knees: list[Row]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Image and labels of a knee to its rows: menisci, fluid, cartilage."""
+"""Image and labels of a knee to its rows: menisci by region and whole, fluid, cartilage."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kneeline import tables
 from kneeline.errors import Refusal
 from kneeline.score.cartilage import measure_cartilage
 from kneeline.score.effusion import measure_effusion
+from kneeline.score.extrusion import measure_extrusion
 from kneeline.score.frame import canonical
 from kneeline.score.meniscus import measure_menisci
 from kneeline.tables import Row
@@ -20,9 +21,10 @@ from kneeline.volume import Volume, read_echoes, read_volume
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of tables.MENISCUS (six), EFFUSION (one) and CARTILAGE (four), without participant and session."""
+    """Rows of tables.MENISCUS (six), EXTRUSION (two), EFFUSION (one), CARTILAGE (four); without the runner's keys."""
 
     meniscus: list[Row]
+    extrusion: list[Row]
     effusion: Row
     cartilage: list[Row]
 
@@ -65,8 +67,10 @@ def score_knee(
         )
     knee = canonical(image, labels, laterality)
     side = {"laterality": laterality}
+    regions = measure_menisci(knee, _t2_source(image, laterality, echoes, echo_times_ms))
     return Scores(
-        meniscus=[side | row for row in measure_menisci(knee, _t2_source(image, laterality, echoes, echo_times_ms))],
+        meniscus=[side | row for row in regions],
+        extrusion=[side | row for row in measure_extrusion(knee, regions)],
         effusion=side | measure_effusion(knee),
         cartilage=[side | row for row in measure_cartilage(knee)],
     )
@@ -86,12 +90,13 @@ def _t2_source(image: Volume, laterality: str, echoes, echo_times_ms):
 
 
 def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> Row:
-    """Score one segmented scan: write its three tables and, last, its status; return the status row."""
+    """Score one segmented scan: write its tables and, last, its status; return the status row."""
     ingest_dir, segment_dir, out = Path(ingest_dir), Path(segment_dir), Path(out)
     status = tables.read_status(segment_dir, scan_id)
     out.mkdir(parents=True, exist_ok=True)
     files = {
         "meniscus": tables.MENISCUS,
+        "extrusion": tables.EXTRUSION,
         "effusion": tables.EFFUSION,
         "cartilage": tables.CARTILAGE,
     }
@@ -111,7 +116,12 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
             )
         else:
             keys = {name: status[name] for name in tables.KNEE_KEYS}
-            rows = {"meniscus": scores.meniscus, "effusion": [scores.effusion], "cartilage": scores.cartilage}
+            rows = {
+                "meniscus": scores.meniscus,
+                "extrusion": scores.extrusion,
+                "effusion": [scores.effusion],
+                "cartilage": scores.cartilage,
+            }
             for name, table in files.items():
                 tables.write_table(out / f"{scan_id}_{name}.tsv", [row | keys for row in rows[name]], table)
     tables.write_status(out, status)
