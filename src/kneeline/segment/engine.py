@@ -118,8 +118,8 @@ def provenance() -> dict[str, str]:
 
 
 def predict(slices: Slices, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of each class in parts of CERTAIN, (n, classes, H, W) uint16, and the most probable one, (n, H, W) uint8, at the
-    network's pixel size; outside the limb all is background.
+    """Probability of each class in parts of CERTAIN, (n, classes, H, W) uint16, and the most probable one, (n, H, W)
+    uint8, at the network's pixel size; outside the limb all is background.
 
     Parameters
     ----------
