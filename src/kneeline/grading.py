@@ -96,8 +96,10 @@ class CartilageRule:
     source: str = "Noyes as used on MR by Duc, Radiology 2007;243:475; least depth and area project decision"
     # Thinning, as a share of the cartilage around it, from which a place belongs to a defect; and the least area of
     # such a place. Project decision, chosen so that intact plates are grade 0 (docs/scoring.md).
-    min_depth_pct: float = 30.0
-    min_area_mm2: float = 12.0
+    min_depth_pct: float = 35.0
+    min_area_mm2: float = 20.0
+    # Share of the plate that must have been looked at. Project decision.
+    min_judged_pct: float = 30.0
     # Depth from which a defect is deep, and from which nothing is left that a pixel can show.
     half_depth_pct: float = 50.0
     full_depth_pct: float = 90.0
@@ -200,14 +202,18 @@ def grade_effusion_volume(
 
 
 def grade_cartilage(
-    defect_area_mm2: float | None, defect_depth_pct: float | None, rule: CartilageRule = CARTILAGE
+    defect_area_mm2: float | None,
+    defect_depth_pct: float | None,
+    defect_judged_pct: float | None = 100.0,
+    rule: CartilageRule = CARTILAGE,
 ) -> int | None:
-    """Grade of a plate from the area of its defects and the depth of the deepest.
+    """Grade of a plate from the area of its defects and the depth of the deepest; None if too little was looked at.
 
     >>> [grade_cartilage(0, 0), grade_cartilage(40, 40), grade_cartilage(40, 60), grade_cartilage(40, 95)]
     [0, 2, 3, 4]
+    >>> grade_cartilage(0, 0, 10)
     """
-    if defect_area_mm2 is None or defect_depth_pct is None:
+    if None in (defect_area_mm2, defect_depth_pct, defect_judged_pct) or defect_judged_pct < rule.min_judged_pct:
         return None
     if defect_area_mm2 < rule.min_area_mm2 or defect_depth_pct < rule.min_depth_pct:
         return 0

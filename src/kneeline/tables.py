@@ -495,6 +495,7 @@ CARTILAGE = Table(
         Column("thickness_p5_mm", "float", "5th percentile of thickness", low=0),
         Column("defect_area_mm2", "float", "area of focal thinning against the plate around it", low=0),
         Column("defect_depth_pct", "float", "its deepest place, share of the thickness around it", low=0, high=100),
+        Column("defect_judged_pct", "float", "share of the plate that was looked at for defects", low=0, high=100),
         Column("cartilage_grade", "int", "0-4, experimental; 1 (signal change) is not read", allowed=(0, 1, 2, 3, 4)),
         _FLAGS,
     ),

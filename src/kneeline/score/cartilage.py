@@ -1,9 +1,9 @@
 """Cartilage thickness along the normals of the bone beneath it.
 
-The bone's surface comes from marching cubes on its smoothed mask; from each vertex that carries cartilage a ray runs
-along the outward normal, and the thickness is the integral of the smoothed cartilage mask along it. Smoothing moves
-tissue along the ray but makes none, so the integral is exact for a flat layer whatever the smoothing, also for one
-thinner than a voxel; a threshold would lose it.
+The bone's surface comes from marching cubes on its smoothed mask; from each vertex a ray runs along the outward normal,
+and the thickness is the integral of the smoothed cartilage mask along it. Smoothing moves tissue along the ray but
+makes none, so the integral is exact for a flat layer whatever the smoothing, also for one thinner than a voxel; a
+threshold would lose it. Where no cartilage begins at the bone the thickness is 0: bone is bare.
 
 Stacks of thick slices are first interpolated between their outlines (signed distances, Herman 1992) to the thickness
 that one pixel has, so that surfaces oblique to the slices have true normals. That cannot bring back what lies between
@@ -12,10 +12,14 @@ slices: such plates are flagged.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
+from kneeline.grading import grade_cartilage
 from kneeline.labels import CARTILAGES, Label
+from kneeline.score.defects import find_defects
 from kneeline.score.frame import Knee, box_around
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
@@ -34,11 +38,42 @@ CARTILAGE_SIGMA_MM = 0.4
 RAY_FROM_MM, RAY_TO_MM, RAY_STEP_MM = -2.5, 8.0, 0.15
 # Cartilage must begin within this distance of the bone's surface to be its own.
 ATTACHED_MM = 1.5
+# The map goes on over bare bone this far from cartilage: into the widest defect that is still focal.
+AROUND_MM = 7.0
 # Images further apart than this are interpolated between their outlines, and the plate is flagged so.
 INTERPOLATE_ABOVE_MM = 1.6
 # Grid for interpolated stacks.
 FINE_MM = 0.8
+# Thick images graze a surface whose normal is nearer than 60 degrees to the direction across them: the angle's cosine.
+GRAZED_COSINE = 0.5
+VERTEX_MM = 0.9  # distance of vertices, about
 MIN_VERTICES = 50
+
+
+@dataclass(frozen=True, eq=False)
+class ThicknessMap:
+    """Thickness over the bone's surface under and around one plate.
+
+    points_mm (N, 3) on the bone, in the right-knee world of `Knee`; normals (N, 3) outwards; area_mm2 (N,) of surface
+    that each point stands for; thickness_mm (N,), 0 where the bone is bare; seen (N,), False where thick images graze
+    the surface and what lies between them is a guess.
+    """
+
+    points_mm: np.ndarray
+    normals: np.ndarray
+    area_mm2: np.ndarray
+    thickness_mm: np.ndarray
+    seen: np.ndarray
+
+    @property
+    def covered(self) -> np.ndarray:
+        """Thickness where there is cartilage."""
+        return self.thickness_mm[self.thickness_mm > 0]
+
+    @property
+    def mean_mm(self) -> float:
+        """Mean thickness of the area that cartilage covers."""
+        return float(np.average(self.thickness_mm, weights=self.area_mm2 * (self.thickness_mm > 0)))
 
 
 def measure_cartilage(knee: Knee) -> list[Row]:
@@ -50,25 +85,37 @@ def measure_cartilage(knee: Knee) -> list[Row]:
             "thickness_mean_mm": None,
             "thickness_p5_mm": None,
             "defect_area_mm2": None,
-            "cartilage_grade": None,
+            "defect_depth_pct": None,
+            "defect_judged_pct": None,
         }
-        thickness = plate_thickness(knee, label)
-        if thickness is None:
+        surface = thickness_map(knee, label)
+        if surface is None:
             flags = ["not_segmented"]
         else:
-            row["thickness_mean_mm"] = float(thickness.mean())
-            row["thickness_p5_mm"] = float(np.quantile(thickness, 0.05))
-            # Focal defects are not read: the label shows where cartilage is, and thin ends of a plate look alike.
-            flags = ["experimental"] + (
-                ["interpolated_outlines"] if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM else []
-            )
-        rows.append(as_stored(row) | {"flags": ",".join(flags)})
+            row["thickness_mean_mm"] = surface.mean_mm
+            row["thickness_p5_mm"] = float(np.quantile(surface.covered, 0.05))
+            defects = find_defects(surface)
+            row |= {f"defect_{name}": getattr(defects, name) for name in ("area_mm2", "depth_pct", "judged_pct")}
+            flags = ["experimental"]
+            if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM:
+                flags.append("interpolated_outlines")
+        row = as_stored(row)
+        grade = grade_cartilage(row["defect_area_mm2"], row["defect_depth_pct"], row["defect_judged_pct"])
+        if surface is not None and grade is None:
+            flags.append("too_little_judged")
+        rows.append(row | {"cartilage_grade": grade, "flags": ",".join(flags)})
     return rows
 
 
 def plate_thickness(knee: Knee, label: Label) -> np.ndarray | None:
     """Thickness (mm) at each vertex of the bone's surface that the plate covers; None if there is no such place."""
-    box = box_around(knee.mask(label), knee.spacing_mm, RAY_TO_MM / 2)
+    surface = thickness_map(knee, label)
+    return None if surface is None else surface.covered
+
+
+def thickness_map(knee: Knee, label: Label) -> ThicknessMap | None:
+    """The map of one plate; None where it is not outlined, or not on its bone."""
+    box = box_around(knee.mask(label), knee.spacing_mm, AROUND_MM)
     if box is None:
         return None
     part = knee.crop(box)
@@ -78,11 +125,18 @@ def plate_thickness(knee: Knee, label: Label) -> np.ndarray | None:
     if surface.min() >= 0.5 or surface.max() <= 0.5:
         return None
     layer = ndimage.gaussian_filter(cartilage.array, CARTILAGE_SIGMA_MM / spacing)
-    vertices = _vertices(surface, spacing, layer)
+    vertices, area = _vertices(surface, spacing, layer)
     if len(vertices) < MIN_VERTICES:
         return None
-    thickness = _along_rays(layer, vertices, _outward(surface, vertices, spacing), spacing)
-    return thickness if len(thickness) >= MIN_VERTICES else None
+    normals = _outward(surface, vertices, spacing)
+    thickness = _along_rays(layer, vertices, normals, spacing)
+    if (thickness > 0).sum() < MIN_VERTICES:
+        return None
+    thick = knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM
+    seen = np.abs(normals[:, knee.slice_axis]) <= (GRAZED_COSINE if thick else 1)
+    # Grid axes are orthogonal: their directions turn normals into the world.
+    turn = bone.affine[:3, :3] / spacing
+    return ThicknessMap(bone.geometry.to_world(vertices), normals @ turn.T, area, thickness, seen)
 
 
 def _interpolated(knee: Knee, mask: np.ndarray) -> Volume:
@@ -103,15 +157,21 @@ def _interpolated(knee: Knee, mask: np.ndarray) -> Volume:
     return Volume(np.clip(fine.array / knee.pixel_mm + 0.5, 0, 1).astype(np.float32), affine)
 
 
-def _vertices(surface: np.ndarray, spacing: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    """Vertices (fractional indices) of the bone's surface that have cartilage near them, (N, 3)."""
+def _vertices(surface: np.ndarray, spacing: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (fractional indices) of the bone's surface that have cartilage around them, (N, 3), and the area (mm2)
+    that each stands for, (N,)."""
     from skimage.measure import marching_cubes
 
-    near = ndimage.maximum_filter(layer, np.maximum((2 * ATTACHED_MM / spacing).round().astype(int), 1)) > 0.3
-    step = max(int(round(0.7 / spacing.min())), 1)
-    vertices = marching_cubes(surface, 0.5, step_size=step, mask=near, allow_degenerate=False)[0]
+    near = ndimage.maximum_filter(layer, np.maximum((2 * AROUND_MM / spacing).round().astype(int), 1)) > 0.3
+    step = max(int(round(VERTEX_MM / spacing.min())), 1)
+    vertices, faces, *_ = marching_cubes(surface, 0.5, step_size=step, mask=near, allow_degenerate=False)
+    corners = vertices[faces] * spacing
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    third = np.repeat(np.linalg.norm(across, axis=1) / 6, 3)
+    area = np.bincount(faces.ravel(), third, len(vertices))
     # The box around the plate cuts the bone; a vertex on its wall belongs to no surface.
-    return vertices[((vertices > 1) & (vertices < np.array(surface.shape) - 2)).all(1)]
+    whole = ((vertices > 1) & (vertices < np.array(surface.shape) - 2)).all(1)
+    return vertices[whole], area[whole]
 
 
 def _outward(surface: np.ndarray, vertices: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -121,23 +181,22 @@ def _outward(surface: np.ndarray, vertices: np.ndarray, spacing: np.ndarray) -> 
         step = np.zeros(3)
         step[axis] = BONE_SIGMA_MM / spacing[axis]
         ahead, behind = (ndimage.map_coordinates(surface, (vertices + s * step).T, order=1) for s in (1, -1))
-        slope[:, axis] = behind - ahead
+        slope[:, axis] = (behind - ahead) / BONE_SIGMA_MM
     return slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
 
 
 def _along_rays(layer: np.ndarray, vertices: np.ndarray, normals: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Thickness (mm) of the first stretch of cartilage on each ray that meets one near the bone."""
+    """Thickness (mm) of the first stretch of cartilage on each ray that meets one near the bone, else 0."""
     t = np.arange(RAY_FROM_MM, RAY_TO_MM, RAY_STEP_MM)
     points = vertices[:, None] + t[:, None] * (normals / spacing)[:, None]
     value = ndimage.map_coordinates(layer, points.reshape(-1, 3).T, order=1).reshape(len(vertices), len(t))
     inside = value >= 0.5
     first = inside.argmax(1)
     attached = inside.any(1) & (t[first] <= ATTACHED_MM)
-    value, first = value[attached], first[attached]
     # The stretch ends where nothing is left on either side of its first full sample.
     index = np.arange(len(t))
     empty = value < 0.02
     ahead = np.where(empty & (index > first[:, None]), index, len(t)).min(1)
     behind = np.where(empty & (index < first[:, None]), index, -1).max(1)
     own = (index > behind[:, None]) & (index < ahead[:, None])
-    return (value * own).sum(1) * RAY_STEP_MM
+    return np.where(attached, (value * own).sum(1) * RAY_STEP_MM, 0.0)
