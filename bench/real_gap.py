@@ -298,11 +298,11 @@ def world_pictures(folder: Path, family: str, stacks: int) -> list[Picture]:
     for number in range(stacks):
         anatomy = anatomies[(number * len(anatomies)) // stacks]
         middle = np.array([(anatomy.low_mm[0] + anatomy.high_mm[0]) / 2, -8.0, 0.0])
-        image, classes = world.simulate_stack(
+        image, truth = world.simulate_stack(
             anatomy, world.Acquisition(24, 4.0, 3.0, family), np.random.default_rng(number), world.noise_bank(),
             side=256, centre_mm=middle, strength=0.3, mirrored=False, pixel_mm=0.625, cropped=False,
         )  # fmt: skip
-        out.append(picture(image.numpy(), classes.numpy()))
+        out.append(picture(image.numpy(), truth[:, 0].numpy()))
     return out
 
 

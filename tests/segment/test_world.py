@@ -42,12 +42,12 @@ def test_the_same_seed_makes_the_same_sample_and_another_seed_another(anatomy, b
 
 def test_images_are_finite_and_scaled_as_inference_scales_them(anatomy, bank):
     for seed in range(6):
-        image, truth = stack(anatomy, bank, seed)
+        image, truth = world.training_images(*stack(anatomy, bank, seed))
         assert torch.isfinite(image).all()
         assert image.min() >= 0
         assert image.max() <= 4
-        assert truth.max() < len(Class)
-        assert 0.5 < image.flatten().quantile(0.97) < 1.5
+        assert truth[:, :2].max() < len(Class)
+        assert 0.5 < image.flatten()[::3].quantile(0.97) < 1.5
 
 
 def test_without_deformation_and_noise_labels_lie_where_the_anatomy_has_them(anatomy, bank):
@@ -64,8 +64,39 @@ def test_without_deformation_and_noise_labels_lie_where_the_anatomy_has_them(ana
     z, y = (np.clip((half[a] + at).round().astype(int), 0, anatomy.codes.shape[a] - 1) for a in (1, 2))
     expected = CLASS_BY_CODE[anatomy.codes[x][np.ix_(z, y)]]
     for bone in (Class.FEMUR, Class.TIBIA):
-        a, b = truth[2].numpy() == bone, expected == bone
+        a, b = truth[2, 0].numpy() == bone, expected == bone
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.95
+
+
+def test_a_border_within_a_pixel_is_told_by_its_share(anatomy, bank):
+    """A flat border across voxels: where the deformed grid cuts a pixel in two, shares sum to the area below it."""
+    codes = np.full((40, 200, 200), CODE[Class.BACKGROUND, Fabric.FAT], np.uint8)
+    codes[:, 100:] = CODE[Class.FEMUR, Fabric.MARROW]
+    flat = world.Anatomy("flat", codes, world.PIXEL_MM, np.zeros(3), np.zeros(3))
+    for down in (0.0, 0.25, -0.4):  # of a pixel
+        _, truth = world.simulate_stack(
+            flat, world.Acquisition(12, 1.0, 1.0, "PD"), np.random.default_rng(0), bank, strength=0.0, cropped=False,
+            centre_mm=np.array([0.0, down * world.PIXEL_MM, 0.0]),
+        )  # fmt: skip
+        first, share = truth[:, 0].numpy(), truth[:, 2].numpy() / world.WHOLE
+        femur = np.where(first == Class.FEMUR, share, 1 - share)[:, :, 20:-20]
+        femur[first[:, :, 20:-20] > Class.FEMUR] = 0
+        # The anatomy's middle is the edge between voxels 99 and 100, the image's that between pixels 95 and 96.
+        assert femur.sum(1).mean() == pytest.approx(world.SIDE / 2 + down, abs=0.02)
+
+
+def test_the_loss_is_least_where_the_answer_is_the_true_share(bank):
+    from kneeline.segment.training.train import CLASS_WEIGHT, loss_of
+
+    weight = torch.tensor([CLASS_WEIGHT[c] for c in Class])
+    truth = torch.zeros(1, 3, 16, 16, dtype=torch.int64)
+    truth[:, 0], truth[:, 1], truth[:, 2] = Class.MENISCUS, Class.BACKGROUND, round(0.7 * world.WHOLE)
+    losses = {}
+    for share in (0.55, 0.65, 0.7, 0.75, 0.85, 0.99):
+        p = torch.full((1, len(Class), 16, 16), 1e-6)
+        p[:, Class.MENISCUS], p[:, Class.BACKGROUND] = share, 1 - share
+        losses[share] = float(loss_of(p.log(), truth, weight))
+    assert min(losses, key=losses.get) == 0.7
 
 
 def scene(codes, seed, bank):

@@ -42,7 +42,7 @@ THIN = (Class.FEMORAL_CARTILAGE, Class.TIBIAL_CARTILAGE, Class.PATELLAR_CARTILAG
 
 
 def training_pool(anatomies: Path, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (stack, slice, side, side), float16, and their classes, uint8; simulated once and then read."""
+    """Images (stack, slice, side, side), float16, and their truth, uint8; simulated once and then read."""
     paths = out / "images.npy", out / "truth.npy"
     if not paths[1].exists():
         rng, bank, found = np.random.default_rng(11), world.noise_bank(), world.load_anatomies(anatomies)
@@ -92,7 +92,7 @@ def held_out(folder: Path, out: Path) -> list[TestStack]:
                 strength=0.5,
                 cropped=False,
             )
-            stacks.append((anatomy.name, contrast, torch.from_numpy(compress(images.numpy())), truth[1:-1]))
+            stacks.append((anatomy.name, contrast, torch.from_numpy(compress(images.numpy())), truth[1:-1, 0]))
     torch.save(stacks, path)
     return [TestStack(*stack) for stack in stacks]
 
@@ -219,9 +219,9 @@ class Volumetric(nn.Module):
 
 def boundary_loss(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The shipped loss plus the mean cross-entropy of the pixels that touch another class."""
-    classes = truth[:, None].float()
+    classes = truth[:, :1].float()
     border = (F.max_pool2d(classes, 3, 1, 1) != -F.max_pool2d(-classes, 3, 1, 1))[:, 0]
-    at_border = F.cross_entropy(logits.permute(0, 2, 3, 1)[border], truth[border])
+    at_border = F.cross_entropy(logits.permute(0, 2, 3, 1)[border], truth[:, 0][border])
     return loss_of(logits, truth, weight) + 0.5 * at_border
 
 

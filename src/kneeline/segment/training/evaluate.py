@@ -37,7 +37,7 @@ def image_of(anatomy: world.Anatomy, contrast: str, slices: str, seed: int) -> t
     thickness, spacing = SLICES[slices]
     n = int(round((anatomy.high_mm[0] - anatomy.low_mm[0] + 10) / spacing))
     middle = np.array([(anatomy.high_mm[0] + anatomy.low_mm[0]) / 2, -8.0, 0.0])
-    image, classes = world.simulate_stack(
+    image, truth = world.simulate_stack(
         anatomy,
         world.Acquisition(n, spacing, thickness, contrast),
         rng,
@@ -50,7 +50,7 @@ def image_of(anatomy: world.Anatomy, contrast: str, slices: str, seed: int) -> t
         cropped=False,
     )
     affine = np.diag([spacing, -_PIXEL_MM, -_PIXEL_MM, 1.0])[:, [0, 2, 1, 3]]  # array axes: x, z, y
-    return Volume(image.numpy(), affine), classes.numpy()
+    return Volume(image.numpy(), affine), truth[:, 0].numpy()
 
 
 def _dice(found: np.ndarray, truth: np.ndarray) -> float | None:

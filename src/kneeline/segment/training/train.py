@@ -55,7 +55,7 @@ CLASS_WEIGHT = {
 def _pool_arrays(block: shared_memory.SharedMemory) -> tuple[np.ndarray, np.ndarray]:
     side = world.SIDE
     images = np.ndarray((POOL, 3, side, side), np.float16, block.buf)
-    truth = np.ndarray((POOL, side, side), np.uint8, block.buf, offset=images.nbytes)
+    truth = np.ndarray((POOL, 3, side, side), np.uint8, block.buf, offset=images.nbytes)
     return images, truth
 
 
@@ -79,8 +79,9 @@ def generate(block_name: str, folder: Path, seed: int, made, used, stop) -> None
                 anatomies = world.load_anatomies(folder)
                 seen = {a.name for a in anatomies}
         anatomy = draw_anatomy(anatomies, rng)
-        stack, classes = world.simulate_stack(anatomy, world.draw_acquisition(rng), rng, bank)
-        inputs, answers = world.training_images(stack, classes)
+        inputs, answers = world.training_images(
+            *world.simulate_stack(anatomy, world.draw_acquisition(rng), rng, bank)
+        )
         with made.get_lock():
             first = made.value
             made.value += world.STACK
@@ -100,14 +101,27 @@ def draw_anatomy(anatomies: list[world.Anatomy], rng: np.random.Generator) -> wo
 
 
 def loss_of(logits: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Weighted cross-entropy plus soft Dice over the classes that the batch shows."""
+    """Cross-entropy plus soft Dice over the classes that the batch shows; both are least where the probabilities are
+    the true shares.
+
+    The classes weigh whole pixels, never one side of a border against the other, and Dice has squares in its
+    denominator (Milletari 2016): else either would push borders outwards or probabilities to 0 and 1.
+
+    Parameters
+    ----------
+    truth
+        (batch, 3, H, W) of `world.simulate_stack`, int64.
+    """
     logp = logits.log_softmax(1)
-    entropy = F.nll_loss(logp, truth, weight)
+    first, second = truth[:, :1], truth[:, 1:2]
+    share = truth[:, 2:] / world.WHOLE
+    target = torch.zeros_like(logp).scatter_(1, first, share).scatter_add_(1, second, 1 - share)
+    of_pixel = weight[first] * share + weight[second] * (1 - share)
+    entropy = -(target * logp * of_pixel).sum() / of_pixel.sum()
     p = logp.exp()
-    onehot = F.one_hot(truth, len(Class)).permute(0, 3, 1, 2).to(p.dtype)
-    both = (p * onehot).sum((0, 2, 3))
-    total = p.sum((0, 2, 3)) + onehot.sum((0, 2, 3))
-    present = onehot.sum((0, 2, 3))[1:] > 40
+    both = (p * target).sum((0, 2, 3))
+    total = (p * p).sum((0, 2, 3)) + (target * target).sum((0, 2, 3))
+    present = target.sum((0, 2, 3))[1:] > 40
     dice = ((2 * both + 20) / (total + 20))[1:]
     return entropy + (1 - dice)[present].sum() / max(int(present.sum()), 1)  # a batch may show no knee
 
@@ -134,7 +148,7 @@ def train(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     side = world.SIDE
-    block = shared_memory.SharedMemory(create=True, size=POOL * side * side * (3 * 2 + 1))
+    block = shared_memory.SharedMemory(create=True, size=POOL * side * side * (3 * 2 + 3))
     made, used, stop = mp.Value("q", 0), mp.Value("q", 0), mp.Event()
     checkpoint, plateau = out / "last.pt", out / "plateau.pt"
     network, mean = Network(), Network()

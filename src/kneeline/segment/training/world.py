@@ -22,6 +22,7 @@ from kneeline.simulate.tissues import RELAXATION
 
 SIDE = 192  # pixels of a training image
 STACK = 8  # training images of a stack
+WHOLE = 255  # parts of a pixel
 _COARSE = 8  # the deformation is computed on every eighth pixel
 _NOISE, _NOISE_MM = 128, 0.5  # side of the periodic noise volumes, voxels, and their voxel
 
@@ -192,7 +193,10 @@ def simulate_stack(
     pixel_mm: float = PIXEL_MM,
     cropped: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (slices, side, side) and classes of one scan, slices running lateral (medial when `mirrored`).
+    """Images (slices, side, side) of one scan and its truth, slices running lateral (medial when `mirrored`).
+
+    The truth is (slices, 3, side, side) uint8: the class that fills most of a pixel, the next one, and the share of
+    the first among both in parts of WHOLE. A network that learns shares knows where within a pixel a border lies.
 
     Parameters
     ----------
@@ -203,7 +207,8 @@ def simulate_stack(
     cropped
         Sometimes let the field of view end inside the image.
     """
-    n, subs = acquisition.n_slices, int(np.clip(round(acquisition.thickness_mm / 0.8), 1, 5))
+    # Samples of a pixel: spread evenly across the slice, at random over the pixel's area.
+    n, subs = acquisition.n_slices, int(np.clip(round(acquisition.thickness_mm / 0.8), 4, 5))
     if centre_mm is None:
         span = (n - 2) * acquisition.spacing_mm / 2
         low, high = anatomy.low_mm[0] - 8 + span, anatomy.high_mm[0] + 8 - span
@@ -228,8 +233,8 @@ def simulate_stack(
     offsets = rng.integers(0, _NOISE, (3, 2))
     for axis in range(3):
         voxel = points[:, axis] / anatomy.spacing_mm + half[axis]
-        # Dither: edges between voxels become soft; less where no other sub-slice smooths the truth.
-        voxel += (torch.rand(voxel.shape, generator=generator) - 0.5) * (0.4 if subs == 1 else 0.9)
+        spread = acquisition.thickness_mm / subs if axis == 0 else pixel_mm
+        voxel += (torch.rand(voxel.shape, generator=generator) - 0.5) * (spread / anatomy.spacing_mm)
         size = anatomy.codes.shape[axis]
         index = index * size + voxel.round_().clamp_(0, size - 1).to(torch.int64)
         cell = ((points[:, axis] + 500) / _NOISE_MM).to(torch.int64)
@@ -243,20 +248,22 @@ def simulate_stack(
     add_lesions(scene, float(anatomy.high_mm[2]))
 
     classes = torch.from_numpy(CLASS_BY_CODE)[code.long()].reshape(n, subs, side, side)
-    truth = _majority(classes)
+    truth = _shares(classes)
     image = _shine(code, bank, here, elsewhere, rng, acquisition.family).reshape(n, subs, side, side).mean(1)
     image = _receive(image, rng, generator)
     return _crop(image, truth, rng) if cropped else (image, truth)
 
 
-def _majority(classes: torch.Tensor) -> torch.Tensor:
-    """Most frequent class over the sub-slices, (n, subs, h, w) to (n, h, w)."""
-    if classes.shape[1] == 1:
-        return classes[:, 0]
+def _shares(classes: torch.Tensor) -> torch.Tensor:
+    """Truth of `simulate_stack` from the classes of each pixel's samples, (n, subs, h, w)."""
     counts = torch.zeros(classes.shape[0], len(Class), *classes.shape[2:], dtype=torch.uint8)
     for sub in range(classes.shape[1]):
         counts.scatter_add_(1, classes[:, sub, None].long(), torch.ones_like(classes[:, sub, None]))
-    return counts.argmax(1).to(torch.uint8)
+    most, first = counts.max(1, keepdim=True)
+    counts.scatter_(1, first, 0)
+    next_most, second = counts.max(1, keepdim=True)
+    share = most.float() / (most + next_most) * WHOLE
+    return torch.cat([first, second, share.round()], 1).to(torch.uint8)
 
 
 # How much each fabric's grey value varies from place to place (relative).
@@ -374,11 +381,11 @@ def _crop(image: torch.Tensor, truth: torch.Tensor, rng: np.random.Generator) ->
         rows = (slice(0, cut), slice(side - cut, side), slice(None), slice(None))[edge]
         columns = (slice(None), slice(None), slice(0, cut), slice(side - cut, side))[edge]
         image[:, rows, columns] = 0
-        truth[:, rows, columns] = 0
+        truth[:, :, rows, columns] = 0
     return image, truth
 
 
 def training_images(images: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each inner slice with its two neighbours, as inference shows them: (n, 3, side, side) and (n, side, side)."""
+    """Each inner slice with its two neighbours, as inference shows them, (n, 3, side, side), and its truth."""
     images = torch.from_numpy(compress(images.numpy()))
     return torch.stack([images[:-2], images[1:-1], images[2:]], 1), truth[1:-1]
