@@ -31,6 +31,7 @@ def collect(scans: list[Scan], results: Path) -> list[Row]:
         ("score", "extrusion", tables.EXTRUSION),
         ("score", "effusion", tables.EFFUSION),
         ("score", "cartilage", tables.CARTILAGE),
+        ("score", "marrow", tables.MARROW),
     ):
         tables.write_table(results / stage / f"{suffix}.tsv", _rows(results / stage, good, suffix, table), table)
     tables.write_table(results / "ingest" / "scans.tsv", statuses, tables.INGEST_SCANS)

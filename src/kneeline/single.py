@@ -28,6 +28,7 @@ class ScoredKnee:
     extrusion: list[Row]
     effusion: Row
     cartilage: list[Row]
+    marrow: list[Row]
 
 
 def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
@@ -41,7 +42,14 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
     knee, segmentation = _load_and_segment(path, laterality)
     from kneeline.score.run import score_knee
 
-    scores = score_knee(knee.image, segmentation.labels, segmentation.laterality, knee.echoes, knee.echo_times_ms)
+    scores = score_knee(
+        knee.image,
+        segmentation.labels,
+        segmentation.laterality,
+        knee.echoes,
+        knee.echo_times_ms,
+        contrast=knee.sidecar.get("ContrastClass"),
+    )
     source = knee.laterality_source or "fibula"
     return ScoredKnee(
         image=knee.image,
@@ -55,6 +63,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         extrusion=scores.extrusion,
         effusion=scores.effusion,
         cartilage=scores.cartilage,
+        marrow=scores.marrow,
     )
 
 
@@ -97,6 +106,7 @@ def as_dict(knee: ScoredKnee) -> dict[str, Any]:
         "extrusion": [_plain(row, tables.EXTRUSION) for row in knee.extrusion],
         "effusion": _plain(knee.effusion, tables.EFFUSION),
         "cartilage": [_plain(row, tables.CARTILAGE) for row in knee.cartilage],
+        "marrow": [_plain(row, tables.MARROW) for row in knee.marrow],
     }
 
 
@@ -114,6 +124,7 @@ def as_text(knee: ScoredKnee) -> str:
         (knee.extrusion, tables.EXTRUSION),
         ([knee.effusion], tables.EFFUSION),
         (knee.cartilage, tables.CARTILAGE),
+        (knee.marrow, tables.MARROW),
     ):
         columns = [c for c in table.columns if c.name not in tables.KNEE_KEYS]
         cells = [[c.name for c in columns]] + [[c.format(row.get(c.name)) for c in columns] for row in rows]

@@ -502,6 +502,21 @@ CARTILAGE = Table(
     key=(*KNEE_KEYS, "plate"),
 )
 
+MARROW = Table(
+    "score/marrow",
+    "one row a bone: bright marrow under its cartilage, on fat-suppressed images",
+    (
+        *_KNEE,
+        Column("bone", "text", "which bone", allowed=("femur", "tibia", "patella")),
+        Column("zone_mm3", "float", "volume of the bone under cartilage that was read", low=0),
+        Column("hyperintense_mm3", "float", "volume of its hyperintense components", low=0),
+        Column("hyperintense_extent_mm", "float", "extent of the longest of them", low=0),
+        Column("marrow_grade", "int", "0-2, experimental", allowed=(0, 1, 2)),
+        _FLAGS,
+    ),
+    key=(*KNEE_KEYS, "bone"),
+)
+
 # --- cohort ---------------------------------------------------------------------------------------------------------
 
 KNEES = Table(
@@ -751,6 +766,7 @@ TRUTH = Table(
 
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
+    MARROW,
     KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION,
     TRUTH,
 )  # fmt: skip

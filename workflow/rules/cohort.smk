@@ -22,6 +22,7 @@ rule cohort:
         meniscus="results/score/meniscus.tsv",
         effusion="results/score/effusion.tsv",
         cartilage="results/score/cartilage.tsv",
+        marrow="results/score/marrow.tsv",
     output:
         flow="results/cohort/flow.tsv",
         knees="results/cohort/knees.tsv",

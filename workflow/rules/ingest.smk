@@ -33,6 +33,7 @@ rule collect:
         extrusion="results/score/extrusion.tsv",
         effusion="results/score/effusion.tsv",
         cartilage="results/score/cartilage.tsv",
+        marrow="results/score/marrow.tsv",
     log:
         "logs/collect.log",
     conda:

@@ -1,4 +1,4 @@
-"""Image and labels of a knee to its rows: menisci by region and whole, fluid, cartilage."""
+"""Image and labels of a knee to its rows: menisci by region and whole, fluid, cartilage, marrow."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kneeline.score.cartilage import measure_cartilage
 from kneeline.score.effusion import measure_effusion
 from kneeline.score.extrusion import measure_extrusion
 from kneeline.score.frame import canonical
+from kneeline.score.marrow import measure_marrow
 from kneeline.score.meniscus import measure_menisci
 from kneeline.tables import Row
 from kneeline.volume import Volume, read_echoes, read_volume
@@ -21,12 +22,16 @@ from kneeline.volume import Volume, read_echoes, read_volume
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of tables.MENISCUS (six), EXTRUSION (two), EFFUSION (one), CARTILAGE (four); without the runner's keys."""
+    """Rows of tables.MENISCUS (six), EXTRUSION (two), EFFUSION (one), CARTILAGE (four) and MARROW (three).
+
+    Without the runner's keys.
+    """
 
     meniscus: list[Row]
     extrusion: list[Row]
     effusion: Row
     cartilage: list[Row]
+    marrow: list[Row]
 
 
 def score_knee(
@@ -35,6 +40,8 @@ def score_knee(
     laterality: str,
     echoes: np.ndarray | None = None,
     echo_times_ms: Sequence[float] | None = None,
+    *,
+    contrast: str | None = None,
 ) -> Scores:
     """Measure and grade one knee.
 
@@ -46,6 +53,8 @@ def score_knee(
         "L" or "R".
     echoes, echo_times_ms
         All echoes on the same grid, (I, J, K, echoes), and their times, for T2.
+    contrast
+        Contrast class (tables.SERIES), for marrow: it is read on fat-suppressed spin echoes only.
 
     Raises
     ------
@@ -73,6 +82,7 @@ def score_knee(
         extrusion=[side | row for row in measure_extrusion(knee, regions)],
         effusion=side | measure_effusion(knee),
         cartilage=[side | row for row in measure_cartilage(knee)],
+        marrow=[side | row for row in measure_marrow(knee, contrast)],
     )
 
 
@@ -99,6 +109,7 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
         "extrusion": tables.EXTRUSION,
         "effusion": tables.EFFUSION,
         "cartilage": tables.CARTILAGE,
+        "marrow": tables.MARROW,
     }
     # A table left by an earlier run must not outlive a scan that is now set aside.
     for name in files:
@@ -121,6 +132,7 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
                 "extrusion": scores.extrusion,
                 "effusion": [scores.effusion],
                 "cartilage": scores.cartilage,
+                "marrow": scores.marrow,
             }
             for name, table in files.items():
                 tables.write_table(out / f"{scan_id}_{name}.tsv", [row | keys for row in rows[name]], table)
@@ -142,9 +154,10 @@ def _score_files(scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: 
         labels = read_volume(segment_dir / f"{scan_id}_dseg.nii.gz")
     except ValueError as error:
         raise Refusal("unreadable_volume", f"image or labels of the scan cannot be read: {error}") from error
+    told = ingest_dir / f"{scan_id}_image.json"
+    sidecar = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
     echoes = times = None
     if (ingest_dir / f"{scan_id}_echoes.nii.gz").exists():
         echoes, _ = read_echoes(ingest_dir / f"{scan_id}_echoes.nii.gz")
-        sidecar = json.loads((ingest_dir / f"{scan_id}_image.json").read_text(encoding="utf-8"))
         times = [1000 * t for t in sidecar["EchoTimes"]]
-    return score_knee(image, labels, laterality, echoes, times)
+    return score_knee(image, labels, laterality, echoes, times, contrast=sidecar.get("ContrastClass"))

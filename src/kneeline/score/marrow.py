@@ -1,0 +1,132 @@
+"""Marrow that is bright on fat-suppressed images, in the bone under the cartilage (oedema-like lesions and cysts).
+
+Marrow is read on the scale of the menisci: 0 is the bone's own marrow, 1 the hyaline cartilage next to it, smoothed to
+a local level, which takes the coil's shading out. Only spin echoes with fat suppression are read: without it marrow is
+bright everywhere, and gradient echoes hide the lesions (Roemer, Osteoarthritis Cartilage 2009;17:1115).
+
+What else is bright in a bone: red marrow and the physeal scar, which lie far from the joint or are paler; vessels,
+thin; and pixels at the bone's edge that hold cartilage or fluid. So only the zone under cartilage is read, its
+outermost millimetres are left out, and a component must reach up to the cartilage and be of some size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from kneeline.grading import MARROW, MarrowRule, grade_marrow
+from kneeline.labels import CARTILAGES, Label
+from kneeline.score.frame import Knee, box_around
+from kneeline.score.references import contrast_to_noise, measure_brightness, measure_dark, signal_ratio
+from kneeline.score.rows import as_stored
+from kneeline.tables import Row
+from kneeline.volume import Volume
+
+BONES = {Label.FEMUR: "femur", Label.TIBIA: "tibia", Label.PATELLA: "patella"}
+# Contrast classes (tables.SERIES) in which marrow lesions are bright and marrow is dark.
+READABLE = ("PDFS", "T2FS")
+# The zone: bone this near to cartilage, and this deep below its own surface. Project decision.
+ZONE_MM, EDGE_MM = 12.0, 2.0
+# A component that nowhere comes this near to cartilage is not subchondral.
+REACH_MM = 5.0
+# Marrow this bright, as a share of cartilage: fat suppression has failed.
+SUPPRESSED_BELOW = 0.75
+# Nothing smaller than this is looked for, so finer pixels are skipped.
+PIXEL_MM = 0.7
+# Images further apart than this mix a bone's edge with what lies beside it.
+THICK_MM = 1.6
+# A zone with fewer voxels says nothing.
+MIN_VOXELS = 200
+
+
+def measure_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) -> list[Row]:
+    """One row of tables.MARROW (without knee keys) for femur, tibia and patella; missing values where marrow cannot be
+    read, with the reason among the flags."""
+    readable = contrast in READABLE
+    part = _around_the_joint(knee) if readable else None
+    brightness = measure_brightness(part) if part is not None else None
+    zone = _subchondral(part) if brightness is not None else None
+    rows = []
+    for bone, name in BONES.items():
+        row: Row = {"bone": name, **dict.fromkeys(("zone_mm3", "hyperintense_mm3", "hyperintense_extent_mm"))}
+        if not knee.mask(bone).any():
+            flag = "not_segmented"
+        elif not readable:
+            flag = "not_fat_suppressed"
+        elif zone is None:
+            flag = "no_reference"
+        else:
+            found, flag = _read(part, brightness.level, zone & part.mask(bone), rule)
+            row |= found
+        row = as_stored(row)
+        grade = grade_marrow(row["hyperintense_mm3"], row["hyperintense_extent_mm"])
+        flags = ["experimental", *([flag] if flag else [])]
+        rows.append(row | {"marrow_grade": grade, "flags": ",".join(flags)})
+    return rows
+
+
+def _around_the_joint(knee: Knee) -> Knee | None:
+    """The box around all cartilage and the zone below it, fine pixels thinned out."""
+    box = box_around(knee.mask(*CARTILAGES), knee.spacing_mm, ZONE_MM + EDGE_MM)
+    return None if box is None else _thinned(knee.crop(box))
+
+
+def _thinned(knee: Knee) -> Knee:
+    steps = [max(round(PIXEL_MM / spacing), 1) for spacing in knee.spacing_mm]
+    every = tuple(slice(None, None, step) for step in steps)
+    scale = np.diag([*steps, 1.0])
+    return Knee(*(Volume(np.ascontiguousarray(v.array[every]), v.affine @ scale) for v in (knee.image, knee.labels)))
+
+
+def _subchondral(knee: Knee) -> np.ndarray:
+    """Bone near cartilage whose voxels hold nothing but bone."""
+    bone = knee.mask(*BONES)
+    inside = ndimage.distance_transform_edt(bone, sampling=knee.spacing_mm) > EDGE_MM
+    if knee.slice_spacing_mm > THICK_MM:
+        across = [1, 1, 1]
+        across[knee.slice_axis] = 3
+        inside &= ndimage.binary_erosion(bone, np.ones(across), border_value=1)
+    return inside & (_from_cartilage(knee) <= ZONE_MM)
+
+
+def _from_cartilage(knee: Knee) -> np.ndarray:
+    return ndimage.distance_transform_edt(~knee.mask(*CARTILAGES), sampling=knee.spacing_mm)
+
+
+def _read(knee: Knee, level: np.ndarray, zone: np.ndarray, rule: MarrowRule) -> tuple[Row, str | None]:
+    """Measurements of one bone's zone, and a flag if there are none."""
+    values = level[zone]
+    dark = measure_dark(values) if values.size >= MIN_VOXELS else None
+    if dark is None:
+        return {}, "no_reference"
+    if dark.level > SUPPRESSED_BELOW:
+        return {}, "fat_not_suppressed"
+    if contrast_to_noise(dark) < rule.min_contrast_to_noise:
+        return {}, "low_contrast"
+    bright = zone & (_smooth(signal_ratio(level, dark), zone, knee) >= rule.hyperintense_ratio)
+    pieces, count = ndimage.label(bright, np.ones((3, 3, 3)))
+    reach = ndimage.minimum(_from_cartilage(knee), pieces, np.arange(1, count + 1)) if count else []
+    volume, longest = 0.0, 0.0
+    for number, (box, nearest) in enumerate(zip(ndimage.find_objects(pieces), reach, strict=True), start=1):
+        at = np.argwhere(pieces[box] == number)
+        size = len(at) * knee.labels.voxel_mm3
+        if nearest <= REACH_MM and size >= rule.min_component_mm3:
+            volume += size
+            longest = max(longest, _extent_mm(at, np.array(knee.spacing_mm)))
+    found = {"hyperintense_mm3": volume, "hyperintense_extent_mm": longest}
+    return {"zone_mm3": float(zone.sum() * knee.labels.voxel_mm3), **found}, None
+
+
+def _smooth(ratio: np.ndarray, zone: np.ndarray, knee: Knee) -> np.ndarray:
+    """Mean over about a pixel within each image, of the zone's own voxels: single bright pixels are noise."""
+    sigma = [0 if axis == knee.slice_axis else PIXEL_MM / s for axis, s in enumerate(knee.spacing_mm)]
+    weight = ndimage.gaussian_filter(zone.astype(np.float32), sigma, truncate=2)
+    mean = ndimage.gaussian_filter(np.where(zone, ratio, 0).astype(np.float32), sigma, truncate=2)
+    return mean / np.maximum(weight, 1e-3)
+
+
+def _extent_mm(voxels: np.ndarray, spacing: np.ndarray) -> float:
+    """Length (mm) of voxels (N, 3) along their longest principal axis, the voxels' own size included."""
+    centred = (voxels - voxels.mean(0)) * spacing
+    axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    return float(np.ptp(centred @ axis) + np.linalg.norm(axis * spacing))

@@ -1,0 +1,126 @@
+"""Balls of bright marrow in blocks of bone: volume, extent and grade are known, and so is what is no lesion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kneeline.labels import Label
+from kneeline.score.frame import canonical
+from kneeline.score.marrow import measure_marrow
+from kneeline.volume import Volume
+
+THIN, THICK = (0.7, 0.6, 0.6), (3.4, 0.52, 0.52)
+MARROW, RED_MARROW, CARTILAGE, LESION, FLUID = 0.11, 0.19, 0.33, 0.40, 0.57
+
+
+def block(spacing, balls=(), *, marrow=MARROW, red=(), shading=0.0, noise=0.012, scar=False):
+    """Tibia below z = 0 under 2.5 mm of cartilage and a film of fluid; balls and `red` are (x, y, z, radius)."""
+    low, high = np.array([-22.0, -22.0, -32.0]), np.array([22.0, 22.0, 8.0])
+    rng = np.random.default_rng(5)
+    parts = max(round(spacing[0] / 0.7), 1)
+    axes = [np.arange(a, b, s) for a, b, s in zip(low, high, spacing, strict=True)]
+    label = np.zeros([len(a) for a in axes], np.uint8)
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    label[np.broadcast_to(z < 0, label.shape)] = Label.TIBIA
+    label[np.broadcast_to((z >= 0) & (z < 2.5), label.shape)] = Label.MEDIAL_TIBIAL_CARTILAGE
+    image = np.zeros(label.shape, np.float32)
+    for shift in (np.arange(parts) + 0.5) / parts - 0.5:
+        at = x + shift * spacing[0]
+        grey = np.where(z < -1.0, marrow, np.where(z < 0, 0.03, np.where(z < 2.5, CARTILAGE, FLUID)))
+        grey = np.broadcast_to(grey, label.shape).astype(np.float32)
+        for value, group in ((RED_MARROW, red), (LESION, balls)):
+            for a, b, c, radius in group:
+                inside = (at - a) ** 2 + (y - b) ** 2 + (z - c) ** 2 < radius**2
+                grey = np.where(inside & (z < -1.0), np.float32(value), grey)
+        if scar:
+            grey = np.where(np.abs(z + 22) < 0.6, np.float32(LESION), grey)
+        image += grey / parts
+    image *= 1 + shading * np.sin(x / 16) * np.cos(y / 20)
+    image = np.hypot(image + rng.normal(0, noise, image.shape), rng.normal(0, noise, image.shape))
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = low
+    return canonical(Volume(1000 * image.astype(np.float32), affine), Volume(label, affine), "R")
+
+
+def tibia(knee, contrast="PDFS"):
+    return next(row for row in measure_marrow(knee, contrast) if row["bone"] == "tibia")
+
+
+def ball_mm3(radius, centre_z, edge_mm=2.0):
+    """Volume of a ball below the bone's outermost 2 mm."""
+    z = np.linspace(-radius, radius, 4001)
+    inside = (centre_z + z) < -edge_mm
+    return float((np.pi * (radius**2 - z**2) * inside).sum() * (z[1] - z[0]))
+
+
+@pytest.mark.parametrize(("spacing", "error"), [(THIN, 0.12), (THICK, 0.3)])
+@pytest.mark.parametrize(("radius", "z", "grade"), [(4.0, -4.0, 1), (7.0, -5.0, 1), (10.8, 0.5, 2)])
+def test_volume_extent_and_grade_of_a_ball(spacing, error, radius, z, grade):
+    row = tibia(block(spacing, [(0.3, 0.2, z, radius)]))
+    assert row["hyperintense_mm3"] == pytest.approx(ball_mm3(radius, z), rel=error)
+    widest = 2 * np.sqrt(radius**2 - max(0.0, z + 2.0) ** 2)
+    assert row["hyperintense_extent_mm"] == pytest.approx(widest, abs=1.0 if spacing == THIN else 3.4)
+    assert (row["marrow_grade"], row["flags"]) == (grade, "experimental")
+
+
+@pytest.mark.parametrize("spacing", [THIN, THICK])
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        {},
+        {"shading": 0.25},
+        {"red": [(0, 0, -8, 9.0)]},
+        {"scar": True},
+        {"balls": [(0, 0, -4, 1.8)]},  # too small
+        {"balls": [(0, 0, -20, 6.0)]},  # far from the joint
+    ],
+)
+def test_what_is_no_lesion_is_grade_0(spacing, innocent):
+    row = tibia(block(spacing, **innocent))
+    assert (row["hyperintense_mm3"], row["marrow_grade"]) == (0, 0)
+
+
+def test_shading_changes_a_lesion_little():
+    plain, shaded = (tibia(block(THIN, [(8, 0, -5, 6.0)], shading=s)) for s in (0.0, 0.25))
+    assert shaded["hyperintense_mm3"] == pytest.approx(plain["hyperintense_mm3"], rel=0.1)
+
+
+def test_scale_and_offset_free_of_units():
+    knee = block(THIN, [(0, 0, -5, 6.0)])
+    louder = type(knee)(knee.image.with_array(7 * knee.image.array), knee.labels)
+    assert tibia(knee) == tibia(louder)
+
+
+@pytest.mark.parametrize("contrast", ["PD", "T2", "T1", "DESS", "other", None])
+def test_other_contrasts_are_not_read(contrast):
+    row = tibia(block(THIN, [(0, 0, -5, 6.0)]), contrast)
+    assert row["hyperintense_mm3"] is row["marrow_grade"] is None
+    assert row["flags"] == "experimental,not_fat_suppressed"
+
+
+def test_failed_fat_suppression_is_said():
+    row = tibia(block(THIN, marrow=0.32))
+    assert row["marrow_grade"] is None
+    assert row["flags"] == "experimental,fat_not_suppressed"
+
+
+def test_bones_that_are_not_there_are_missing():
+    rows = {row["bone"]: row for row in measure_marrow(block(THIN), "PDFS")}
+    assert list(rows) == ["femur", "tibia", "patella"]
+    assert rows["patella"]["marrow_grade"] is None
+    assert rows["patella"]["flags"] == "experimental,not_segmented"
+
+
+def test_a_bone_without_cartilage_has_no_reference():
+    knee = block(THIN)
+    bare = np.where(knee.labels.array == Label.TIBIA, knee.labels.array, 0).astype(np.uint8)
+    row = tibia(type(knee)(knee.image, knee.labels.with_array(bare)))
+    assert row["marrow_grade"] is None
+    assert row["flags"] == "experimental,no_reference"
+
+
+def test_more_signal_is_never_a_lower_grade():
+    grades = [tibia(block(THIN, [(0, 0, 0, r)] if r else []))["marrow_grade"] for r in (0, 3.5, 6, 9, 12)]
+    assert grades == sorted(grades)
+    assert (grades[0], grades[-1]) == (0, 2)
