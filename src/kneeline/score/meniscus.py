@@ -9,12 +9,12 @@ import numpy as np
 from kneeline.grading import REGIONS, SIGNAL, SignalRule, grade_signal
 from kneeline.labels import MENISCI, Label
 from kneeline.score import references
+from kneeline.score.echo_train import EchoTrain, region_t2
 from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
 from kneeline.score.rows import as_stored
 from kneeline.score.signal import Component, Tissue, find_components, meniscus_tissue
-from kneeline.score.t2 import fit_t2
 from kneeline.tables import Row
 
 # Surroundings of a meniscus that hold its reference tissue.
@@ -24,15 +24,6 @@ FEW_VOXELS = 20
 FEW_SHARE = 0.15
 # A component belongs to the region that holds most of it, and to another that holds this share and a countable volume.
 SHARED = 0.25
-
-
-@dataclass(frozen=True, eq=False)
-class EchoTrain:
-    """Echoes on the grid of the knee, (I, J, K, echoes), in order of their times; noise SD of each channel."""
-
-    echoes: np.ndarray
-    times_ms: np.ndarray
-    noise_sd: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +86,7 @@ def _look_at(knee: Knee, label: Label, inner: np.ndarray, rule: SignalRule) -> _
 def _empty_row(meniscus: str, region: str) -> Row:
     names = (
         "volume_mm3", "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm",
-        "surface_distance_mm", "surface_slices", "signal_grade", "t2_ms",
+        "surface_distance_mm", "surface_slices", "signal_grade", "t2_ms", "t2_se_ms", "t2_epg_ms",
     )  # fmt: skip
     return {"meniscus": meniscus, "region": region} | dict.fromkeys(names)
 
@@ -126,7 +117,7 @@ def _rows(
         inner = here & tissue.core
         row = _empty_row(name, region)
         row["volume_mm3"] = float((here & meniscus.labelled).sum()) * knee.image.voxel_mm3
-        row["t2_ms"] = _region_t2(train, meniscus.box, inner)
+        row |= region_t2(train, meniscus.box, inner)
         extra = ["few_voxels"] if inner.sum() < max(FEW_VOXELS, FEW_SHARE * here.sum()) else []
         if ratio is not None and inner.any():
             row["signal_ratio"] = _brightest_tenth(ratio[inner])
@@ -197,12 +188,3 @@ def _brightest_tenth(values: np.ndarray) -> float:
     """Mean of the highest tenth of the values, at least one."""
     n = max(round(0.1 * values.size), 1)
     return float(np.sort(values.ravel())[-n:].mean(dtype=float))
-
-
-def _region_t2(train: EchoTrain | None, box: tuple[slice, slice, slice], inner: np.ndarray) -> float | None:
-    if train is None or not inner.any():
-        return None
-    fit = fit_t2(train.echoes[box][inner], train.times_ms, train.noise_sd)
-    fitted = fit.t2_ms[np.isfinite(fit.t2_ms)]
-    # A median over the few voxels that could be fitted would be that of the long T2 only.
-    return float(np.median(fitted)) if fitted.size >= 0.5 * inner.sum() else None

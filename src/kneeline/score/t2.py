@@ -29,7 +29,11 @@ MAX_T2_MS = 500.0
 
 @dataclass(frozen=True, eq=False)
 class T2Fit:
-    """t2_ms, se_ms and amplitude of each voxel, (N,); NaN where no decay could be fitted (se also with two echoes)."""
+    """T2, its standard error and the amplitude at time 0 of each voxel, (N,).
+
+    t2_ms is 0 where the signal was lost in noise before it could be measured, and inf where no decay was seen: such
+    voxels have their place in a median. se_ms and amplitude are NaN there (se also with two echoes).
+    """
 
     t2_ms: np.ndarray
     se_ms: np.ndarray
@@ -59,10 +63,8 @@ def fit_t2(signal: np.ndarray, echo_times_ms: np.ndarray, noise_sd: float = 0.0,
     te = np.asarray(echo_times_ms, float)
     skip = max(min(skip, len(te) - 3), 0)
     te = te[skip:]
-    power = np.square(np.asarray(signal, float)[:, skip:]) - 2 * noise_sd**2
+    power, usable = usable_power(signal[:, skip:], noise_sd)
     floor = (NOISE_FLOOR_SD * noise_sd) ** 2
-    # After the first echo lost in noise nothing later is believed: noise alone rises above the floor now and then.
-    usable = np.logical_and.accumulate((power > floor) & (power > 0), axis=1)
     weight = np.where(usable, power, 0.0)
     line = _weighted_line(te, power, weight)
     for _ in range(REWEIGHTINGS if noise_sd else 0):
@@ -76,8 +78,15 @@ def fit_t2(signal: np.ndarray, echo_times_ms: np.ndarray, noise_sd: float = 0.0,
         se = np.where(n > 2, np.sqrt(line.residual / (n - 2) / line.spread) * t2**2, np.nan)
         good = (n >= MIN_ECHOES) & (line.slope < 0) & (t2 <= MAX_T2_MS)
         amplitude = np.exp(line.level)
-    nan = np.nan
-    return T2Fit(np.where(good, t2, nan), np.where(good, se, nan), np.where(good, amplitude, nan))
+    beyond = np.where(n >= MIN_ECHOES, np.inf, 0.0)
+    return T2Fit(np.where(good, t2, beyond), np.where(good, se, np.nan), np.where(good, amplitude, np.nan))
+
+
+def usable_power(signal: np.ndarray, noise_sd: float) -> tuple[np.ndarray, np.ndarray]:
+    """Squared signal without the noise's share, and which echoes stand above the noise; (N, echoes) each."""
+    power = np.square(np.asarray(signal, float)) - 2 * noise_sd**2
+    # After the first echo lost in noise nothing later is believed: noise alone rises above the floor now and then.
+    return power, np.logical_and.accumulate((power > (NOISE_FLOOR_SD * noise_sd) ** 2) & (power > 0), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
