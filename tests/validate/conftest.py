@@ -7,6 +7,8 @@ import pytest
 from kneeline import grading, tables
 from kneeline.labels import CARTILAGES, MENISCI, Label
 from kneeline.score.run import Scores
+from kneeline.simulate.knee import Lesion
+from kneeline.simulate.run import simulate_knee
 from kneeline.validate.measure import STRUCTURES, Case, Found, Rescan, Structure, Truth
 from kneeline.validate.plan import Plan
 
@@ -32,6 +34,20 @@ def make_scores(signal=(0,) * 6, fluid=10.0, regions=(), cartilage_mm=2.0, **eff
     plates = [empty(tables.CARTILAGE) | {"plate": p.label_name, "thickness_mean_mm": cartilage_mm} for p in CARTILAGES]
     given = {"meniscus": meniscus, "effusion": row | effusion, "cartilage": plates}
     return Scores(**{field.name: given.get(field.name, []) for field in fields(Scores)})
+
+
+@pytest.fixture(scope="session")
+def planned():
+    return Plan(1, "PDFS", 3.0, "R", (Lesion("medial", "posterior_horn", 3), Lesion("lateral", "body", 1)), 10.0)
+
+
+@pytest.fixture(scope="session")
+def scan(planned):
+    """A small coarse scan of a knee with a tear, a globule and 10 mL."""
+    return simulate_knee(
+        planned.seed, "PDFS", laterality="R", lesions=planned.lesions, fluid_ml=planned.fluid_ml, spacing_mm=1.5,
+        n_slices=30, matrix=128, pixel_mm=1.17,
+    )  # fmt: skip
 
 
 @pytest.fixture
