@@ -1,139 +1,155 @@
-"""Fluid in blocks and shells of known volume and depth."""
+"""Rows of the effusion table: volumes, depth, grades, what is missing and what is 0."""
 
 import numpy as np
 import pytest
+from tests.score.fluid_phantom import BLOCKS, labelled_ml, millilitres, phantom, turned
 
 from kneeline import grading
+from kneeline.grading import RECESSES
 from kneeline.ingest.quality import quality_flags
 from kneeline.labels import Label
-from kneeline.score.effusion import grade_row, knee_axes, measure_effusion
+from kneeline.score.effusion import grade_row, measure_effusion
 from kneeline.score.frame import canonical
 from kneeline.score.meniscus import measure_menisci
-from kneeline.volume import Volume, mirror
+from kneeline.tables import EFFUSION, KNEE_KEYS
+from kneeline.volume import Volume
 
-
-def build(blocks=(), spacing=(3.3, 0.6, 0.6), top=90.0, patella=True, cyst=None, tilt=0.0, side="R"):
-    """Femur (a shaft on a wide block), patella (upper pole at z = 40), blocks of fluid as (low, high) corners."""
-    low, high = np.array([-50.0, -60, -30]), np.array([50.0, 60, top])
-    shape = tuple(np.round((high - low) / spacing).astype(int))
-    affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = low + np.array(spacing) / 2
-    axes = [affine[a, 3] + spacing[a] * np.arange(shape[a]) for a in range(3)]
-    x, y, z = np.meshgrid(*axes, indexing="ij")
-    shaft_y = y - np.tan(np.radians(tilt)) * (z - 30)
-    label = np.zeros(shape, np.uint8)
-    label[(np.abs(x) < 40) & (np.abs(y) < 28) & (z > 0) & (z < 30)] = Label.FEMUR
-    label[(np.hypot(x, shaft_y) < 13) & (z >= 30)] = Label.FEMUR
-    if patella:
-        label[((x / 20) ** 2 + ((y - 42) / 9) ** 2 + ((z - 20) / 20) ** 2) < 1] = Label.PATELLA
-    for a, b in (*blocks, *([cyst] if cyst else [])):
-        inside = np.all([(p >= lo) & (p < hi) for p, lo, hi in zip((x, y, z), a, b, strict=True)], axis=0)
-        label[inside & (label == 0)] = Label.JOINT_FLUID
-    labels = Volume(label, affine)
-    return canonical(labels, labels, "R") if side == "R" else canonical(mirror(labels), mirror(labels), "L")
-
-
-POUCH = ((-20, 20, 45), (20, 30, 67))  # 40 x 10 x 22 mm
+POUCH = BLOCKS["suprapatellar"]  # 40 x 10 x 22 mm
 LATERAL = ((12, 12, 45), (20, 30, 60))
-CYST = ((-30, -52, 0), (-12, -36, 25))
+
+
+def recesses(row):
+    return {name: row[f"{name}_ml"] for name in RECESSES}
 
 
 def test_volume_and_depth_of_a_block():
-    row = measure_effusion(build([POUCH]))
+    row = measure_effusion(phantom([POUCH]))
+    assert set(row) == set(EFFUSION.header) - set(KNEE_KEYS)
     assert row["fluid_ml"] == pytest.approx(8.8, rel=0.04)
-    assert row["suprapatellar_ml"] == pytest.approx(8.8, rel=0.04)
+    assert row["suprapatellar_ml"] == row["fluid_ml"]
     assert row["midline_depth_mm"] == pytest.approx(10, abs=0.61)
     assert row["pouch_in_view"] is True
     assert (row["effusion_grade"], row["effusion_grade_volume"]) == (2, 1)
+    assert row["flags"] is None
 
 
 def test_fluid_below_the_upper_pole_is_not_suprapatellar():
-    row = measure_effusion(build([POUCH, ((-20, 28, 5), (20, 32, 20))]))
-    assert row["fluid_ml"] == pytest.approx(8.8 + 2.4, rel=0.05)
-    assert row["suprapatellar_ml"] == pytest.approx(8.8, rel=0.04)
+    row = measure_effusion(phantom([((-20, 28, 5), (20, 32, 20)), ((-10, 20, 30), (10, 30, 50))], spacing=(2, 0.5, 1)))
+    assert row["suprapatellar_ml"] == pytest.approx(2.0, abs=0.25)  # of the second block, what is above 40 mm
+    assert row["midline_depth_mm"] == pytest.approx(10, abs=0.61)
 
 
 def test_lateral_depth_is_measured_on_the_lateral_side_only():
-    lateral = measure_effusion(build([LATERAL]))
-    medial = measure_effusion(build([((-20, 12, 45), (-12, 30, 60))]))
+    lateral = measure_effusion(phantom([LATERAL]))
+    medial = measure_effusion(phantom([((-20, 12, 45), (-12, 30, 60))]))
     assert lateral["lateral_depth_mm"] == pytest.approx(18, abs=0.61)
     assert lateral["midline_depth_mm"] == 0
     assert medial["lateral_depth_mm"] == 0
 
 
-@pytest.mark.parametrize(("top", "blocks"), [(68.0, [POUCH]), (50.0, [])])
-def test_a_pouch_cut_off_is_flagged_and_never_small(top, blocks):
-    """Fluid up to the image's edge, and an image that ends 10 mm above the patella."""
-    row = measure_effusion(build(blocks, top=top))
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {"top": 68.0},  # fluid up to the image's upper edge
+        {"top": 50.0},  # 10 mm of image above the patella
+        {"width": (-52.0, 21.0)},  # fluid up to the last image
+        {"width": (-52.0, 12.0)},  # the image ends within the patella
+    ],
+)
+@pytest.mark.parametrize("side", "RL")
+def test_a_pouch_cut_off_is_flagged_and_never_graded(cut, side):
+    row = measure_effusion(phantom([POUCH], side=side, **cut))
     assert row["pouch_in_view"] is False
     assert "pouch_truncated" in row["flags"]
-    assert row["effusion_grade"] is None
-    assert row["effusion_grade_volume"] is None
+    assert row["effusion_grade"] is row["effusion_grade_volume"] is None
+    assert row["fluid_ml"] > 0
+
+
+def test_too_little_room_above_an_empty_pouch_is_no_grade_0():
+    row = measure_effusion(phantom(top=55.0))
+    assert (row["pouch_in_view"], row["effusion_grade"], row["effusion_grade_volume"]) == (False, None, None)
 
 
 def test_a_knee_without_any_fluid_outlined_is_0_and_flagged():
-    row = measure_effusion(build())
-    assert (row["fluid_ml"], row["midline_depth_mm"], row["lateral_depth_mm"], row["effusion_grade"]) == (0, 0, 0, 0)
+    row = measure_effusion(phantom())
+    assert {row["fluid_ml"], *recesses(row).values()} == {0}
+    assert (row["midline_depth_mm"], row["lateral_depth_mm"], row["effusion_grade"]) == (0, 0, 0)
     assert row["flags"] == "no_fluid_found"
 
 
-def test_a_knee_with_only_a_cyst_had_its_fluid_found():
-    row = measure_effusion(build(cyst=CYST))
-    assert (row["fluid_ml"], row["flags"]) == (0, "popliteal_cyst_excluded")
+def test_an_image_that_ends_within_the_patella_from_the_side_knows_no_midline():
+    row = measure_effusion(phantom([POUCH], width=(-52.0, 12.0)))
+    assert row["midline_depth_mm"] is row["lateral_depth_mm"] is None
+    assert row["suprapatellar_ml"] == row["fluid_ml"] > 0
+    assert {"patella_cut_off", "lateral_gutter_cut_off"} <= set(row["flags"].split(","))
 
 
-@pytest.mark.parametrize("side", "RL")
-def test_an_image_that_ends_before_the_lateral_zone_has_no_lateral_depth(side):
-    """Images up to 5 mm lateral of the patella's middle hold the midline only; up to 12 mm, both."""
-    knee = build([POUCH], side=side)
-    i, j, k = knee.image.shape
-    x = knee.image.affine[0, 3] + knee.spacing_mm[0] * np.arange(i)
-    for reach, lateral, flags in ((5.0, None, "lateral_not_in_view"), (12.0, pytest.approx(10, abs=0.61), None)):
-        row = measure_effusion(knee.crop((slice(0, int((x < reach).sum())), slice(0, j), slice(0, k))))
-        assert row["midline_depth_mm"] == pytest.approx(10, abs=0.61)
-        assert (row["lateral_depth_mm"], row["flags"]) == (lateral, flags)
-        assert row["effusion_grade"] == 2
+@pytest.mark.parametrize(("side", "width"), [("R", (-36.0, 52.0)), ("L", (-36.0, 52.0))])
+def test_a_gutter_that_is_not_imaged_is_missing_and_one_without_fluid_is_0(side, width):
+    row = measure_effusion(phantom([POUCH], side=side, width=width))
+    assert row["medial_gutter_ml"] is None
+    assert row["lateral_gutter_ml"] == 0
+    assert row["flags"] == "medial_gutter_cut_off"
+    assert row["effusion_grade"] == 2
 
 
-def test_an_image_that_ends_within_the_patella_measures_nothing_above_it():
-    row = measure_effusion(build([((-20, 28, 5), (20, 32, 20))], top=30.0))
+def test_an_image_that_ends_within_the_patella_from_above_measures_nothing_above_it():
+    row = measure_effusion(phantom([BLOCKS["patellofemoral"]], top=30.0))
     assert row["fluid_ml"] > 0
     assert row["suprapatellar_ml"] is row["midline_depth_mm"] is row["lateral_depth_mm"] is None
-    assert row["flags"] == "lateral_not_in_view,pouch_truncated"
+    assert {"pouch_truncated", "axis_of_scanner"} <= set(row["flags"].split(","))
 
 
-def test_without_patella_depth_and_grades_are_missing():
-    row = measure_effusion(build([POUCH], patella=False))
-    assert row["fluid_ml"] == pytest.approx(8.8, rel=0.04)
+def test_without_patella_there_is_a_total_only():
+    row = measure_effusion(phantom([POUCH, BLOCKS["posterior"]], patella=False))
+    assert row["fluid_ml"] == pytest.approx(8.8 + millilitres(BLOCKS["posterior"]), rel=0.06)
+    assert set(recesses(row).values()) == {None}
     assert row["midline_depth_mm"] is row["effusion_grade"] is row["pouch_in_view"] is None
+    assert row["effusion_grade_volume"] is None
     assert row["flags"] == "no_patella"
 
 
-def test_a_popliteal_cyst_is_left_out():
-    with_cyst, without = (measure_effusion(build([POUCH], cyst=c)) for c in (CYST, None))
-    assert with_cyst["fluid_ml"] == without["fluid_ml"]
-    assert with_cyst["flags"] == "popliteal_cyst_excluded"
-
-
-def test_a_posterior_recess_on_the_condyle_is_joint_fluid():
-    row = measure_effusion(build([((-30, -36, 0), (-12, -28, 25))]))
-    assert row["fluid_ml"] == pytest.approx(3.6, rel=0.1)  # 18 mm are five and a half images
-    assert row["flags"] is None
-
-
-def test_up_follows_a_leaning_shaft():
-    up = knee_axes(build(tilt=10.0)).up
-    assert np.degrees(np.arctan2(up[1], up[2])) == pytest.approx(10, abs=1.0)
-    assert knee_axes(build()).up == pytest.approx([0, 0, 1], abs=0.02)
-    assert knee_axes(build(top=70.0, tilt=10.0)).up.tolist() == [0, 0, 1]  # too little shaft to tell
-
-
 def test_the_mirror_law():
-    assert measure_effusion(build([POUCH, LATERAL])) == measure_effusion(build([POUCH, LATERAL], side="L"))
+    fluid = [*BLOCKS.values(), LATERAL]
+    right, left = (measure_effusion(phantom(fluid, side=side, spacing=(2, 0.6, 0.6))) for side in "RL")
+    assert right == left
+    assert right["lateral_gutter_ml"] > right["medial_gutter_ml"]
+
+
+def assert_same(knee, turn, straight):
+    """Grades as straight, depths within 1 mm, and each block in its recess but for a few voxels at the borders."""
+    row = measure_effusion(knee)
+    for name in ("effusion_grade", "effusion_grade_volume", "pouch_in_view", "flags"):
+        assert row[name] == straight[name], name
+    for name in ("midline_depth_mm", "lateral_depth_mm"):
+        assert row[name] == pytest.approx(straight[name], abs=1.0)
+    for name, block in BLOCKS.items():
+        assert row[f"{name}_ml"] == pytest.approx(labelled_ml(knee, block, turn), abs=0.15), name
+
+
+@pytest.fixture(scope="module")
+def straight():
+    return measure_effusion(phantom(BLOCKS.values()))
+
+
+@pytest.mark.parametrize("axis", "xyz")
+@pytest.mark.parametrize("degrees", [-15, 15])
+def test_turning_the_knee_in_the_scanner_changes_nothing_that_matters(axis, degrees, straight):
+    """The same blocks sampled anew by straight 3.3 mm images of a turned knee."""
+    turn = turned(axis, degrees)
+    knee = phantom(BLOCKS.values(), turn=turn, top=100.0, width=(-64.0, 64.0), back=-66.0)
+    assert_same(knee, turn, straight)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 1.0, 7.0), (1.65, 0.3, -2.9), (-1.0, -4.0, 3.0)])
+def test_moving_the_field_of_view_changes_nothing_that_matters(shift, straight):
+    dx, dy, dz = shift
+    moved = {"width": (-52.0 + dx, 52.0 + dx), "back": -60.0 + dy, "top": 90.0 + dz}
+    assert_same(phantom(BLOCKS.values(), **moved), None, straight)
 
 
 def test_more_fluid_never_lowers_a_grade():
-    rows = [measure_effusion(build([((-20, 20, 45), (20, 20 + d, 65))])) for d in (2, 5, 9, 15, 24)]
+    rows = [measure_effusion(phantom([((-20, 20, 45), (20, 20 + d, 65))])) for d in (2, 5, 9, 15, 24)]
     for name in ("effusion_grade", "effusion_grade_volume", "fluid_ml"):
         values = [r[name] for r in rows]
         assert values == sorted(values)
@@ -143,7 +159,7 @@ def test_more_fluid_never_lowers_a_grade():
 
 @pytest.mark.parametrize(("spacing_mm", "flag"), [(4.05, None), (4.2, "thick_slices")])
 def test_thick_slices_means_the_same_in_every_table(joint, spacing_mm, flag):
-    assert measure_effusion(build([POUCH], (spacing_mm, 0.6, 0.6)))["flags"] == flag
+    assert measure_effusion(phantom([POUCH], spacing=(spacing_mm, 0.6, 0.6)))["flags"] == flag
     volumes = joint(spacing_mm=(spacing_mm, 0.6, 0.6)).image_and_labels()
     assert all(("thick_slices" in (r["flags"] or "")) == bool(flag) for r in measure_menisci(canonical(*volumes, "R")))
     image = {"slice_thickness_mm": 3.5, "slice_spacing_mm": spacing_mm, "pixel_mm": 0.6, "snr": 20.0}
@@ -151,7 +167,7 @@ def test_thick_slices_means_the_same_in_every_table(joint, spacing_mm, flag):
 
 
 def test_the_row_grades_again_to_the_same():
-    row = measure_effusion(build([POUCH]))
+    row = measure_effusion(phantom([POUCH]))
     assert grade_row(row) == row
     assert grading.grade_effusion_depth(30.0, 30.0, pouch_in_view=None) is None
 
@@ -160,4 +176,7 @@ def test_no_femur_is_not_segmented():
     empty = Volume(np.zeros((12, 20, 20), np.uint8), np.eye(4))
     row = measure_effusion(canonical(empty, empty, "R"))
     assert row["flags"] == "not_segmented"
-    assert row["fluid_ml"] is None
+    assert {v for k, v in row.items() if k != "flags"} == {None}
+    bone = phantom()
+    alone = bone.labels.with_array(np.where(bone.labels.array == Label.FEMUR, Label.FEMUR, 0).astype(np.uint8))
+    assert measure_effusion(canonical(alone, alone, "R"))["fluid_ml"] == 0

@@ -1,11 +1,10 @@
-"""Joint fluid: volume, the suprapatellar part, its depth, and whether the suprapatellar pouch is in the image.
+"""Joint fluid: its volume by recess, how deep the suprapatellar pouch is, and whether all of that is in the image.
 
 Without contrast agent fluid cannot be told from synovium, so all of it is "effusion-synovitis".
 
-Up is the world's superior axis, turned by at most `MAX_TILT_DEGREES` to the femur's long axis where enough of the
-shaft is seen. Suprapatellar is what lies above the patella's upper pole along that axis. Depth is antero-posterior,
-across the long axis within sagittal images (perpendicular to the femur's anterior cortex): the longest unbroken run
-of fluid on any line. The midline is the patella's; lateral are the images beside it on the lateral side.
+Everything is measured along the femur's own axes (`axes`), so that it does not depend on how the knee lies in the
+scanner. Suprapatellar is what lies above the patella's upper pole along the femur. Depth is antero-posterior, across
+the long axis (perpendicular to the femur's anterior cortex). The midline is the patella's.
 """
 
 from __future__ import annotations
@@ -13,88 +12,131 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from kneeline.grading import EFFUSION_DEPTH, EFFUSION_VOLUME, grade_effusion_depth, grade_effusion_volume
+from kneeline.grading import EFFUSION_DEPTH, EFFUSION_VOLUME, RECESSES, grade_effusion_depth, grade_effusion_volume
 from kneeline.labels import Label
-from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
+from kneeline.score.axes import Axes, knee_axes
+from kneeline.score.frame import THICK_SLICE_MM, Knee
+from kneeline.score.outside import behind_in_view, bursa_voxels, cyst_voxels
+from kneeline.score.pouch import measure_depths, pouch_in_view
+from kneeline.score.recesses import SUPRAPATELLAR, Cells, Patella, Recesses, divide, find_patella, make_cells
 from kneeline.score.rows import as_stored
-from kneeline.tables import Row
+from kneeline.tables import EFFUSION, KNEE_KEYS, Row
 
-# The pouch reaches 4-6 cm above the patella when full; with less image than this above the upper pole, or with fluid
-# this close to the image's top, its end may be cut off.
-MIN_HEADROOM_MM = 20.0
-TOP_MARGIN_MM = 3.0
-# Half width of the midline band, and where "lateral" begins, from the patella's midline.
-MIDLINE_MM = 4.0
-LATERAL_FROM_MM = 8.0
-# A dark fold or a noisy pixel this wide does not break a run of fluid.
-FOLD_MM = 1.0
-# A separate fluid collection of at least this volume behind the femoral condyles, and nowhere this near to them, is a
-# popliteal (Baker's) cyst: fluid of the joint's own posterior recesses lies on the condyles.
-CYST_ML = 1.0
-CYST_GAP_MM = 4.0
-# A shaft shorter than this tells no axis, and an axis further from the scanner's is not believed.
-MIN_SHAFT_MM = 30.0
-MAX_TILT_DEGREES = 25.0
-# A bone is described as well by this many of its voxels as by all.
-ENOUGH_POINTS = 100_000
+# Less fluid than this in front of the patella is not worth a flag.
+BURSA_ML = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Axes:
-    """Unit vectors of the knee in its (right-knee) world: up along the femur, forward across it; x stays lateral."""
+class Fluid:
+    """A knee's fluid voxels and where each belongs.
 
-    up: np.ndarray
-    forward: np.ndarray
+    voxels: (N, 3) indices; recess: (N,) 1.. in the order of grading.RECESSES, 0 without a patella; cyst, bursa: (N,)
+    bool, behind and in front of the joint and not of it. parts and patella are None without a patella.
+    """
+
+    axes: Axes
+    cells: Cells
+    voxels: np.ndarray
+    cyst: np.ndarray
+    bursa: np.ndarray
+    recess: np.ndarray
+    parts: Recesses | None
+    patella: Patella | None
+
+    @property
+    def of_joint(self) -> np.ndarray:
+        return ~(self.cyst | self.bursa)
+
+    def recess_map(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Recess of every voxel of the image, uint8; 0 where there is no joint fluid."""
+        array = np.zeros(shape, np.uint8)
+        array[tuple(self.voxels[self.of_joint].T)] = self.recess[self.of_joint]
+        return array
+
+
+def find_fluid(knee: Knee) -> Fluid:
+    """Divide the fluid of a knee whose femur is labelled."""
+    axes, mask = knee_axes(knee), knee.mask(Label.JOINT_FLUID)
+    cells, patella = make_cells(knee, axes), find_patella(knee, axes)
+    voxels = np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1)
+    coordinates = axes.coordinates(knee.labels.geometry.to_world(voxels))
+    parts = divide(cells, patella) if patella else None
+    recess = np.zeros(len(voxels), np.uint8)
+    if parts:
+        recess = parts.recess[cells.at(coordinates)]
+        # The level of the pole is known better than to a cell.
+        above = coordinates[:, 2] > patella.pole
+        recess = _level_out(recess, above, coordinates, parts, patella)
+    cyst, bursa = (find(mask, knee.spacing_mm, cells, voxels, coordinates) for find in (cyst_voxels, bursa_voxels))
+    return Fluid(axes, cells, voxels, cyst, bursa, recess, parts, patella)
+
+
+def _level_out(recess, above, coordinates, parts: Recesses, patella: Patella) -> np.ndarray:
+    """Recesses with the border at the upper pole where it is, not where the cells' borders are."""
+    wrong = above != (recess == SUPRAPATELLAR)
+    wrong &= np.abs(coordinates[:, 2] - patella.pole) < 2.0
+    moved = coordinates[wrong]
+    moved[:, 2] += np.where(above[wrong], 2.0, -2.0)
+    recess = recess.copy()
+    recess[wrong] = parts.recess[parts.cells.at(moved)]
+    return recess
 
 
 def measure_effusion(knee: Knee) -> Row:
-    """A row of tables.EFFUSION without knee keys; missing (None) where bones needed for it are absent."""
-    names = ("fluid_ml", "suprapatellar_ml", "midline_depth_mm", "lateral_depth_mm", "pouch_in_view")
-    row: Row = dict.fromkeys((*names, "effusion_grade", "effusion_grade_volume", "flags"))
+    """A row of tables.EFFUSION without knee keys; missing (None) where bones needed for it are absent.
+
+    The recesses that are not missing add up to `fluid_ml`.
+    """
+    row: Row = dict.fromkeys(name for name in EFFUSION.header if name not in KNEE_KEYS)
     if not knee.mask(Label.FEMUR).any():
         return row | {"flags": "not_segmented"}
-    flags = []
-    fluid, cyst_ml = _without_cyst(knee)
-    if not knee.mask(Label.JOINT_FLUID).any():
-        flags.append("no_fluid_found")
+    fluid = find_fluid(knee)
+    flags = [] if len(fluid.voxels) else ["no_fluid_found"]
+    ml = knee.image.voxel_mm3 / 1000
+    cyst_ml, bursa_ml = (float(np.count_nonzero(part) * ml) for part in (fluid.cyst, fluid.bursa))
+    row["fluid_ml"] = float(fluid.of_joint.sum() * ml)
+    row["popliteal_cyst_ml"] = cyst_ml if cyst_ml or behind_in_view(knee, fluid.axes, fluid.cells) else None
     if cyst_ml:
         flags.append("popliteal_cyst_excluded")
-    row["fluid_ml"] = float(fluid.sum()) * knee.image.voxel_mm3 / 1000
-    patella = knee.world(knee.mask(Label.PATELLA))
-    if not len(patella):
+    if bursa_ml >= BURSA_ML:
+        flags.append("prepatellar_fluid_excluded")
+    if fluid.patella is None:
         flags.append("no_patella")
     else:
-        axes = knee_axes(knee)
-        voxels = np.argwhere(fluid)
-        points = knee.labels.geometry.to_world(voxels)
-        # Rounding must not lift the level of the pole above itself.
-        pole, middle = np.quantile(patella @ axes.up, 0.995) + 1e-6, np.median(patella[:, 0])
-        above = points @ axes.up > pole
-        voxels, points = voxels[above], points[above]
-        imaged = _sparse_points(knee)
-        imaged = imaged[imaged @ axes.up > pole]
-        if len(imaged):
-            row["suprapatellar_ml"] = len(points) * knee.image.voxel_mm3 / 1000
-        half_width = max(MIDLINE_MM, 0.51 * knee.spacing_mm[0])
-        for name, low, high in (
-            ("midline_depth_mm", -half_width, half_width),
-            ("lateral_depth_mm", LATERAL_FROM_MM, np.inf),
-        ):
-            chosen, reached = ((low <= x) & (x <= high) for x in (points[:, 0] - middle, imaged[:, 0] - middle))
-            # Without an image there, no fluid was seen because nothing was.
-            if reached.any():
-                row[name] = _depth(voxels[chosen, 0], points[chosen], axes, knee)
-        if row["lateral_depth_mm"] is None:
-            flags.append("lateral_not_in_view")
-        row["pouch_in_view"] = _pouch_in_view(knee, voxels, patella, axes)
-        if not row["pouch_in_view"]:
-            flags.append("pouch_truncated")
-        if knee.spacing_mm[0] > THICK_SLICE_MM:
-            flags.append("thick_slices")
+        row["prepatellar_ml"] = bursa_ml
+        row |= _recess_volumes(fluid, ml, flags)
+        row |= _pouch(knee, fluid, flags)
+    if fluid.axes.source == "scanner":
+        flags.append("axis_of_scanner")
+    if knee.spacing_mm[0] > THICK_SLICE_MM:
+        flags.append("thick_slices")
     return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}
+
+
+def _recess_volumes(fluid: Fluid, ml: float, flags: list[str]) -> Row:
+    volumes: Row = {}
+    for k, name in enumerate(RECESSES, start=1):
+        count = np.count_nonzero(fluid.recess[fluid.of_joint] == k)
+        in_view = fluid.parts.in_view[name]
+        volumes[f"{name}_ml"] = float(count * ml) if count or in_view else None
+        if not in_view and k != SUPRAPATELLAR:
+            flags.append(f"{name}_cut_off")
+    return volumes
+
+
+def _pouch(knee: Knee, fluid: Fluid, flags: list[str]) -> Row:
+    chosen = fluid.of_joint & (fluid.recess == SUPRAPATELLAR)
+    voxels = fluid.voxels[chosen]
+    pouch = np.zeros(knee.labels.shape, bool)
+    pouch[tuple(voxels.T)] = True
+    midline, lateral = measure_depths(knee, fluid.axes, fluid.parts, fluid.patella, pouch, voxels)
+    in_view = pouch_in_view(knee, fluid.axes, fluid.patella, voxels)
+    if not fluid.patella.whole:
+        flags.append("patella_cut_off")
+    if not in_view:
+        flags.append("pouch_truncated")
+    return {"midline_depth_mm": midline, "lateral_depth_mm": lateral, "pouch_in_view": in_view}
 
 
 def grade_row(row: Row) -> Row:
@@ -106,87 +148,3 @@ def grade_row(row: Row) -> Row:
         ),
         "effusion_grade_volume": grade_effusion_volume(row["fluid_ml"], EFFUSION_VOLUME, pouch_in_view=seen),
     }
-
-
-def knee_axes(knee: Knee) -> Axes:
-    """Up from the middle line of the femoral shaft, where it is long enough; else the scanner's superior axis."""
-    scanner_up = np.array([0.0, 0.0, 1.0])
-    up = scanner_up
-    femur = knee.world(knee.mask(Label.FEMUR), at_most=ENOUGH_POINTS)
-    # Above the condyles: the femur's own height tells where they end (condyles and flare: about 55 mm).
-    level = femur[:, 2]
-    shaft = femur[level > level.min() + 55.0]
-    if len(shaft) and np.ptp(shaft[:, 2]) >= MIN_SHAFT_MM:
-        centres = _level_centres(shaft)
-        slope = np.polyfit(centres[:, 2], centres[:, 1], 1)[0]
-        candidate = np.array([0.0, slope, 1.0]) / np.hypot(slope, 1)
-        if np.degrees(np.arccos(candidate @ scanner_up)) <= MAX_TILT_DEGREES:
-            up = candidate
-    return Axes(up, np.array([0.0, up[2], -up[1]]))
-
-
-def _level_centres(points: np.ndarray, step_mm: float = 3.0) -> np.ndarray:
-    """Midpoints of the front and back of a bone at levels `step_mm` apart, (L, 3)."""
-    level = np.floor((points[:, 2] - points[:, 2].min()) / step_mm).astype(int)
-    centres = []
-    for k in np.unique(level):
-        here = points[level == k]
-        centres.append([np.median(here[:, 0]), here[:, 1].min() / 2 + here[:, 1].max() / 2, here[:, 2].mean()])
-    return np.array(centres)
-
-
-def _without_cyst(knee: Knee) -> tuple[np.ndarray, float]:
-    """Joint fluid without separate collections behind the femoral condyles, and what was left out (mL)."""
-    fluid = knee.mask(Label.JOINT_FLUID)
-    box = box_around(fluid, knee.spacing_mm, 0)
-    if box is None:
-        return fluid, 0.0
-    labelled = np.zeros(fluid.shape, np.int32)
-    labelled[box], _ = ndimage.label(fluid[box], np.ones((3, 3, 3)))
-    volume_ml = np.bincount(labelled.ravel()) * knee.image.voxel_mm3 / 1000
-    cyst_ml, femur = 0.0, None
-    for k in np.flatnonzero(volume_ml[1:] >= CYST_ML) + 1:
-        if femur is None:
-            mask = knee.mask(Label.FEMUR, Label.FEMORAL_CARTILAGE)
-            femur = knee.world(mask, at_most=ENOUGH_POINTS)
-            back, reach = np.quantile(femur[:, 1], 0.005), cKDTree(femur)
-        points = knee.world(labelled == k)
-        if np.median(points[:, 1]) < back and reach.query(points[::7])[0].min() > CYST_GAP_MM:
-            fluid = fluid & (labelled != k)
-            cyst_ml += float(volume_ml[k])
-    return fluid, cyst_ml
-
-
-def _sparse_points(knee: Knee, steps: int = 33) -> np.ndarray:
-    """World points of every image, on `steps` rows and columns of it including the outermost, (N, 3) mm."""
-    i, j, k = knee.image.shape
-    index = np.meshgrid(np.arange(i), np.linspace(0, j - 1, steps), np.linspace(0, k - 1, steps), indexing="ij")
-    return knee.image.geometry.to_world(np.stack(index, axis=-1).reshape(-1, 3))
-
-
-def _depth(image: np.ndarray, points: np.ndarray, axes: Axes, knee: Knee) -> float:
-    """Longest antero-posterior run of fluid (mm) over sagittal images and levels; image: each point's image, (N,)."""
-    if not len(points):
-        return 0.0
-    along, level = points @ axes.forward, points @ axes.up
-    pixel = max(knee.spacing_mm[1], knee.spacing_mm[2])
-    line = np.floor((level - level.min()) / pixel).astype(int)
-    order = np.lexsort((along, line, image))
-    along, line, image = along[order], line[order], image[order]
-    breaks = (np.diff(image) != 0) | (np.diff(line) != 0) | (np.diff(along) > FOLD_MM + 1.5 * pixel)
-    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-    ends = np.concatenate([np.flatnonzero(breaks), [len(along) - 1]])
-    return float((along[ends] - along[starts]).max() + knee.spacing_mm[2])
-
-
-def _pouch_in_view(knee: Knee, fluid: np.ndarray, patella: np.ndarray, axes: Axes) -> bool:
-    """Whether the image goes on above the pouch: enough of it above the patella, and fluid ends before it does.
-
-    fluid: voxels of suprapatellar fluid, (N, 3); array axis 1 grows downwards from the image's upper edge.
-    """
-    corner = knee.image.geometry.to_voxel(patella.mean(0))
-    corner[1] = -0.5
-    top = float(knee.image.geometry.to_world(corner) @ axes.up)
-    if top - np.quantile(patella @ axes.up, 0.995) < MIN_HEADROOM_MM:
-        return False
-    return not len(fluid) or bool(fluid[:, 1].min() * knee.spacing_mm[1] > TOP_MARGIN_MM)

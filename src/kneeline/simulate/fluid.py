@@ -1,9 +1,17 @@
-"""Joint fluid of a chosen volume: a film over the cartilage, then the suprapatellar pouch, gutters and recesses."""
+"""Joint fluid of a chosen volume: a film over the cartilage, then the suprapatellar pouch, gutters and recesses.
+
+What each voxel of fluid was put there as is kept (`Filling.piece`), so that the truth knows its recess without looking
+at the shape of the fluid: `true_recesses`. `true_depths` measures the pouch along the femur's true axes.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import IntEnum
+
 import numpy as np
 
+from kneeline.grading import RECESSES
 from kneeline.simulate.bones import Bones, Frame
 from kneeline.simulate.parameters import Knee
 from kneeline.simulate.shapes import Grid, smooth_step
@@ -12,6 +20,31 @@ from kneeline.simulate.shapes import Grid, smooth_step
 _THINNEST_MM = 1.0
 _FULLEST_MM = 45.0
 _HIGHEST_MM = 84.0  # the pouch ends inside the usual field of view
+# Depths are measured on the midline to this distance, and lateral of it from this distance on.
+_MIDLINE_MM, _LATERAL_FROM_MM = 4.0, 8.0
+
+
+class Piece(IntEnum):
+    """What fluid was put there as."""
+
+    NONE = 0
+    POUCH = 1
+    PATELLAR_FILM = 2
+    TIBIAL_FILM = 3
+    GUTTER = 4
+    BEHIND = 5
+    NOTCH = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """How full the joint must be before fluid reaches a voxel (infinite where it never does), and as which `Piece`.
+
+    `order` is in millimetres of distension of the pouch at its widest; the film on cartilage is a tenth as deep.
+    """
+
+    order: np.ndarray
+    piece: np.ndarray
 
 
 def pouch_top_z(knee: Knee, bones: Bones) -> float:
@@ -25,13 +58,9 @@ def upper_pole_z(knee: Knee, patella: Frame) -> float:
     return float(patella.to_world(np.array([0.0, middle, knee.patella_height_mm / 2]))[2])
 
 
-def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
-    """How full the joint must be before fluid reaches a voxel; infinite where it never does.
-
-    In millimetres of distension of the pouch at its widest; the film on cartilage is a tenth as deep.
-    """
+def plan_filling(knee: Knee, bones: Bones, grid: Grid) -> Filling:
     s, t = knee.scale, knee.trochlea_radius_mm
-    full = np.full(grid.shape, np.float32(np.inf))
+    full, pieces = np.full(grid.shape, np.float32(np.inf)), np.zeros(grid.shape, np.uint8)
     reach = knee.epicondylar_width_mm / 2 + 6
     box = grid.box((-reach, -42 * s, -26 * s), (reach, 999, 999))
     grid = grid.crop(box)
@@ -63,23 +92,33 @@ def filling_order(knee: Knee, bones: Bones, grid: Grid) -> np.ndarray:
     order = _order(d - fat - cover * (above < 3), sack, 0.0)
     # Later the sack also grows upwards.
     order += 8 * smooth_step(rise, 0.4, 1.0)
+    piece = np.full(order.shape, np.uint8(Piece.POUCH))
 
     # Between opposed cartilages and around the menisci: a film that is always there.
-    opposed = np.minimum(tibia - tibial, patella - patellar)
+    below, before = tibia - tibial, patella - patellar
+    opposed = np.minimum(below, before)
     gap = d - cover
     between = (cover > 0.3) & (gap < 1.3) & (opposed < 1.3)
-    order = np.minimum(order, np.where(between, 1.2 * np.maximum(gap, 0) + 0.6 * opposed, np.inf))
+    film = np.where(before < below, np.uint8(Piece.PATELLAR_FILM), np.uint8(Piece.TIBIAL_FILM))
+    _claim(order, piece, np.where(between, 1.2 * np.maximum(gap, 0) + 0.6 * opposed, np.inf), film)
     beside = smooth_step(np.abs(x), 0.72 * width, 0.92 * width)
     gutter = beside * smooth_step(z, -0.35 * width, -0.1 * width) * smooth_step(z, 0.75 * width, 0.4 * width)
     gutter = gutter * smooth_step(y, -4, 12) * smooth_step(y, 38 * s, 28 * s) * 0.22
-    order = np.minimum(order, _order(d - 0.8 - cover, gutter, 3.0))
+    _claim(order, piece, _order(d - 0.8 - cover, gutter, 3.0), Piece.GUTTER)
     behind = smooth_step(y, -10 * s, -17 * s) * smooth_step(z, -20 * s, -12 * s) * smooth_step(z, 22 * s, 10 * s)
     behind = behind * smooth_step(np.abs(x), 10, 15) * 0.25
-    order = np.minimum(order, _order(d - cover, behind, 1.0))
+    _claim(order, piece, _order(d - cover, behind, 1.0), Piece.BEHIND)
     notch = (np.abs(x) < 9) & (d > 0.5) & (z < 0) & (y > -8) & (y < 24 * s)
-    order = np.minimum(order, np.where(notch, _order(d - 0.6, np.float32(0.22), 4.0), np.inf))
-    full[box] = order
-    return full
+    _claim(order, piece, np.where(notch, _order(d - 0.6, np.float32(0.22), 4.0), np.inf), Piece.NOTCH)
+    full[box], pieces[box] = order, piece
+    return Filling(full, pieces)
+
+
+def _claim(order: np.ndarray, piece: np.ndarray, earlier: np.ndarray, name) -> None:
+    """Give a piece the voxels that it reaches before the pieces so far, in place."""
+    first = earlier < order
+    order[first] = earlier[first]
+    piece[first] = name[first] if isinstance(name, np.ndarray) else name
 
 
 def _order(distance, depth, start) -> np.ndarray:
@@ -103,3 +142,64 @@ def fill(order: np.ndarray, free: np.ndarray, count: int) -> np.ndarray:
     fluid = np.zeros(order.shape, bool)
     fluid.ravel()[chosen] = True
     return fluid
+
+
+def true_recesses(knee: Knee, bones: Bones, grid: Grid, filling: Filling, fluid: np.ndarray) -> list[float]:
+    """Volumes (mL) of the fluid in grading.RECESSES, in their order: by the piece it is of and the true landmarks."""
+    i, j, k = np.nonzero(fluid)
+    supra, patellofemoral, medial, lateral, femorotibial, posterior = range(len(RECESSES))
+    piece, x = filling.piece[i, j, k], grid.x.ravel()[i]
+    _, level = bones.pose.femur.coordinates(grid)
+    above = level[0, j, k] > _pole_level(knee, bones)
+    side = np.where(x < 0, medial, lateral)
+    wide = np.abs(x - knee.patella_shift_mm) > knee.patella_width_mm / 2
+    front = np.where(wide, side, patellofemoral)
+    by_piece = {
+        Piece.NONE: 0,
+        Piece.POUCH: front,
+        Piece.PATELLAR_FILM: front,
+        Piece.TIBIAL_FILM: femorotibial,
+        Piece.GUTTER: side,
+        Piece.BEHIND: posterior,
+        Piece.NOTCH: femorotibial,
+    }
+    recess = np.choose(piece, [by_piece[p] for p in Piece])
+    recess[above & np.isin(piece, (Piece.POUCH, Piece.PATELLAR_FILM, Piece.GUTTER))] = supra
+    return (np.bincount(recess, minlength=len(RECESSES)) * grid.spacing_mm**3 / 1000).tolist()
+
+
+def true_depths(knee: Knee, bones: Bones, grid: Grid, filling: Filling, fluid: np.ndarray) -> tuple[float, float]:
+    """Longest run of suprapatellar fluid (mm) straight forward along the femur's own axes: on the patella's midline,
+    and from 8 mm lateral of it. Looked up in the nearest voxel of the fine grid every 0.25 mm.
+
+    A run counts as far as the lines 1 mm above and below it have one as long: a single voxel is no depth.
+    """
+    frame, pole, step = bones.pose.femur, _pole_level(knee, bones), 0.25
+    pouch = fluid & (filling.piece != Piece.BEHIND)
+    along, levels = np.arange(0, 90, step), np.arange(pole + 0.5, pole + 70, 1.0)
+    forward, level = np.meshgrid(along, levels, indexing="ij")
+    _, y, z = np.moveaxis(frame.to_world(np.stack([0 * forward, forward, level], -1)), -1, 0)
+    j = np.rint((y - grid.y.flat[0]) / grid.spacing_mm).astype(int)
+    k = np.rint((z - grid.z.flat[0]) / grid.spacing_mm).astype(int)
+    there = (j >= 0) & (j < grid.y.size) & (k >= 0) & (k < grid.z.size)
+    from_midline = grid.x.ravel() - knee.patella_shift_mm
+    depths = []
+    for zone in (np.abs(from_midline) <= _MIDLINE_MM, from_midline >= _LATERAL_FROM_MM):
+        run = longest = np.zeros((np.count_nonzero(zone), len(levels)), int)
+        lines = pouch[zone]
+        for s in range(len(along)):
+            here = lines[:, j[s].clip(0, grid.y.size - 1), k[s].clip(0, grid.z.size - 1)] & there[s]
+            run = (run + 1) * here
+            longest = np.maximum(longest, run)
+        shared = np.minimum(np.minimum(longest[:, :-2], longest[:, 1:-1]), longest[:, 2:])
+        depths.append(float(shared.max(initial=0) * step))
+    return depths[0], depths[1]
+
+
+def _pole_level(knee: Knee, bones: Bones) -> float:
+    """Height of the patella's upper pole along the femur, in the femur's own coordinates (mm)."""
+    middle = np.array([0.0, knee.patella_thickness_mm * 0.5, knee.patella_height_mm / 2])
+    y, z = bones.pose.patella.to_world(middle)[1:]
+    frame = bones.pose.femur
+    angle = np.deg2rad(frame.angle_deg)
+    return float(-np.sin(angle) * (y - frame.y) + np.cos(angle) * (z - frame.z))

@@ -17,7 +17,7 @@ from scipy import ndimage
 from kneeline import grading
 from kneeline.labels import Label
 from kneeline.simulate.bones import Bones, build_bones
-from kneeline.simulate.fluid import fill, filling_order, upper_pole_z
+from kneeline.simulate.fluid import fill, plan_filling, true_depths, true_recesses
 from kneeline.simulate.lesions import Lesion, LesionTruth, build_lesion
 from kneeline.simulate.menisci import build_meniscus
 from kneeline.simulate.parameters import Knee, sample_parameters
@@ -38,9 +38,22 @@ class Truth:
 
     lesions: tuple[LesionTruth, ...]
     fluid_ml: float
+    # The recesses add up to fluid_ml.
     suprapatellar_ml: float
+    patellofemoral_ml: float
+    medial_gutter_ml: float
+    lateral_gutter_ml: float
+    femorotibial_ml: float
+    posterior_ml: float
+    midline_depth_mm: float
+    lateral_depth_mm: float
     medial_meniscus_mm3: float
     lateral_meniscus_mm3: float
+
+    def effusion(self) -> dict[str, float]:
+        """Columns of tables.TRUTH for the fluid."""
+        names = ("fluid_ml", *(f"{r}_ml" for r in grading.RECESSES), "midline_depth_mm", "lateral_depth_mm")
+        return {name: getattr(self, name) for name in names}
 
     def grade(self, meniscus: str, region: str) -> int:
         return max((t.grade for t in self.lesions if (t.meniscus, t.region) == (meniscus, region)), default=0)
@@ -92,22 +105,22 @@ def build_knee(
         found.append(measured)
         signal[meniscus.box] |= mask
 
-    order = filling_order(parameters, bones, grid)
-    fluid = fill(order, (labels == 0), round(fluid_ml * 1000 / spacing_mm**3))
+    filling = plan_filling(parameters, bones, grid)
+    fluid = fill(filling.order, (labels == 0), round(fluid_ml * 1000 / spacing_mm**3))
     bulge = _bulge(parameters, bones, grid, fluid)
     tissue = paint_soft(parameters, bones, grid, bulge)
-    lining = ndimage.binary_dilation(fluid, iterations=1) & (labels == 0) & ~fluid & (order > 2)
+    lining = ndimage.binary_dilation(fluid, iterations=1) & (labels == 0) & ~fluid & (filling.order > 2)
     tissue[lining & (tissue == Tissue.FAT)] = Tissue.SYNOVIUM
     labels[fluid] = Label.JOINT_FLUID
     _paint_joint(parameters, bones, grid, labels, tissue)
     tissue[signal] = Tissue.MENISCAL_SIGNAL
 
     voxel_ml = spacing_mm**3 / 1000
-    above = grid.z > upper_pole_z(parameters, bones.pose.patella)
     truth = Truth(
         tuple(found),
         float(fluid.sum() * voxel_ml),
-        float((fluid & above).sum() * voxel_ml),
+        *true_recesses(parameters, bones, grid, filling, fluid),
+        *true_depths(parameters, bones, grid, filling, fluid),
         float((labels == Label.MEDIAL_MENISCUS).sum() * spacing_mm**3),
         float((labels == Label.LATERAL_MENISCUS).sum() * spacing_mm**3),
     )

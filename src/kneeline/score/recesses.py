@@ -1,0 +1,211 @@
+"""Which part of the joint's cavity a place belongs to, by where it lies from the femur.
+
+Above the patella's upper pole everything in front of and beside the femur is suprapatellar. Below it a place belongs to
+that side of the femur from which it is reached most directly: in front of it lies the patellofemoral joint (as far as
+the patella is wide, and nearer to the patella than to the tibia and menisci), at its sides the gutters (back to the
+hindmost quarter of the condyles), below it and between the condyles the femorotibial joint, behind the condyles the
+posterior recesses. "Most directly" is the shortest of the straight ways forward, back, up and sideways to the femur's
+core, the bone without its outer 5 mm: on a film along the surface that is the direction in which the surface faces,
+the border lying at 45 degrees.
+
+All of it is worked out once for cells on a grid along the femur's own axes, in which a fluid voxel then looks up its
+recess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from kneeline.grading import RECESSES
+from kneeline.labels import Label
+from kneeline.score.axes import Axes, sample
+from kneeline.score.frame import Knee
+
+CELL_MM = 2.0
+CORE_MM = 5.0
+# A recess whose first millimetres off the femur are imaged to less than this share is not in view.
+_SHELL_MM, _SEEN_SHARE = 6.0, 0.5
+_MARGIN_MM = 8.0
+# Beside the condyles' hindmost part, as a share of their depth, lies no gutter.
+_BEHIND_SHARE = 0.25
+# Nor between the condyles: within this share of the femur's half width.
+_INNER_SHARE = 0.5
+FEMUR = (Label.FEMUR, Label.FEMORAL_CARTILAGE)
+PATELLA = (Label.PATELLA, Label.PATELLAR_CARTILAGE)
+BELOW = (
+    Label.TIBIA,
+    Label.MEDIAL_TIBIAL_CARTILAGE,
+    Label.LATERAL_TIBIAL_CARTILAGE,
+    Label.MEDIAL_MENISCUS,
+    Label.LATERAL_MENISCUS,
+)
+SUPRAPATELLAR, PATELLOFEMORAL, MEDIAL, LATERAL, FEMOROTIBIAL, POSTERIOR = range(1, len(RECESSES) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A knee's labels on cells along the femur's axes: array axes lateral, forward, up.
+
+    low: coordinates (mm) of the first cell's centre; seen: which cells lie inside the image.
+    """
+
+    labels: np.ndarray
+    seen: np.ndarray
+    low: np.ndarray
+
+    def mask(self, *labels: Label) -> np.ndarray:
+        return np.isin(self.labels, labels)
+
+    def coordinate(self, axis: int) -> np.ndarray:
+        """Coordinates (mm) of the cells along an axis, ready to broadcast."""
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        return (self.low[axis] + CELL_MM * np.arange(self.labels.shape[axis])).reshape(shape)
+
+    def at(self, coordinates: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Indices of the cells at coordinates (N, 3) mm; beyond the grid the nearest."""
+        index = np.rint((coordinates - self.low) / CELL_MM).astype(np.intp)
+        return tuple(np.clip(index, 0, np.array(self.labels.shape) - 1).T)
+
+
+@dataclass(frozen=True)
+class Patella:
+    """Where the patella is, in coordinates of the femur's axes (mm)."""
+
+    pole: float  # level of the upper pole
+    middle: float  # lateral coordinate of its midline
+    forward: float
+    width: tuple[float, float]  # medial and lateral margin
+    whole: bool  # false where the image ends within it: then the midline and the pouch's width are not known
+
+
+def find_patella(knee: Knee, axes: Axes) -> Patella | None:
+    mask = knee.mask(Label.PATELLA)
+    points = axes.coordinates(knee.world(mask))
+    if not len(points):
+        return None
+    across, forward, level = points.T
+    low, high = np.quantile(across, [0.005, 0.995])
+    return Patella(
+        # Rounding must not lift the level of the pole above itself.
+        pole=float(np.quantile(level, 0.998)) + 1e-6,
+        middle=float(np.median(across)),
+        forward=float(np.median(forward)),
+        width=(float(low), float(high)),
+        whole=not (mask[0].any() or mask[-1].any()),
+    )
+
+
+def make_cells(knee: Knee, axes: Axes) -> Cells:
+    """Labels around femur, patella and fluid."""
+    reach = axes.coordinates(sample(knee, *FEMUR, *PATELLA, Label.JOINT_FLUID))
+    # At multiples of the cell, wherever the fluid ends: more fluid moves no cell.
+    low, high = np.floor((reach.min(0) - _MARGIN_MM) / CELL_MM) * CELL_MM, reach.max(0) + _MARGIN_MM
+    shape = np.ceil((high - low) / CELL_MM).astype(int) + 1
+    # An affine map from cell to voxel, axis by axis: the whole grid is three sums.
+    to_voxel = np.linalg.inv(knee.labels.affine)
+    start = to_voxel[:3, :3] @ axes.to_world(low) + to_voxel[:3, 3] + 0.5
+    steps = (to_voxel[:3, :3] @ axes.matrix.T * CELL_MM).astype(np.float32)
+    place, seen = [], np.ones(shape, bool)
+    for v in range(3):
+        i, j, k = (steps[v, a] * np.arange(shape[a], dtype=np.float32) for a in range(3))
+        index = np.floor((i + np.float32(start[v]))[:, None, None] + j[:, None] + k).astype(np.int32)
+        seen &= (index >= 0) & (index < knee.labels.shape[v])
+        place.append(index)
+    labels = np.zeros(shape, np.uint8)
+    labels[seen] = knee.labels.array[tuple(index[seen] for index in place)]
+    return Cells(labels, seen, low)
+
+
+@dataclass(frozen=True, eq=False)
+class Recesses:
+    """The recess of every cell (1.. in the order of grading.RECESSES), and which recesses the image shows."""
+
+    cells: Cells
+    recess: np.ndarray
+    in_view: dict[str, bool]
+
+
+def divide(cells: Cells, patella: Patella) -> Recesses:
+    femur = cells.mask(*FEMUR)
+    core = _deeper_than(femur, CORE_MM)
+    way = {
+        "back": _way(core, 1, -1),
+        "forward": _way(core, 1, 1),
+        "up": _way(core, 2, 1),
+        "medially": _way(core, 0, -1),
+        "laterally": _way(core, 0, 1),
+    }
+    aside = np.maximum(way["medially"], way["laterally"])
+    between = np.isfinite(aside)  # the femur on both sides: notch or trochlear groove
+    aside = np.minimum(way["medially"], way["laterally"])
+    shortest = np.minimum(np.minimum(way["back"], way["forward"]), np.minimum(way["up"], aside))
+
+    recess = np.zeros(femur.shape, np.uint8)
+    beside = np.where(np.isfinite(way["medially"]), np.uint8(LATERAL), np.uint8(MEDIAL))
+    for found, name in (
+        (aside, beside),
+        (way["up"], FEMOROTIBIAL),
+        (way["forward"], POSTERIOR),
+    ):
+        here = np.isfinite(shortest) & (found == shortest)
+        recess[here] = name[here] if isinstance(name, np.ndarray) else name
+    recess[between] = FEMOROTIBIAL
+    across, forward = (np.broadcast_to(cells.coordinate(axis), femur.shape) for axis in (0, 1))
+    front = np.isfinite(shortest) & (way["back"] == shortest)
+    recess[front] = FEMOROTIBIAL
+    within = (patella.width[0] <= across) & (across <= patella.width[1])
+    gutter = (recess == MEDIAL) | (recess == LATERAL)
+    recess[(front | gutter) & within & _nearer(cells.mask(*PATELLA), cells.mask(*BELOW))] = PATELLOFEMORAL
+    (left, right), (back, fore) = (
+        np.quantile(np.nonzero(femur)[a], [0.005, 0.995]) * CELL_MM + cells.low[a] for a in (0, 1)
+    )
+    # Beside a condyle's inner wall, where the other condyle has no core at this height, lies the notch.
+    gutter = (recess == MEDIAL) | (recess == LATERAL)
+    recess[gutter & (np.abs(across - (left + right) / 2) < _INNER_SHARE * (right - left) / 2)] = FEMOROTIBIAL
+    recess[front & (across < patella.width[0])] = MEDIAL
+    recess[front & (across > patella.width[1])] = LATERAL
+    gutter = (recess == MEDIAL) | (recess == LATERAL)
+    recess[gutter & (forward < back + _BEHIND_SHARE * (fore - back))] = POSTERIOR
+    above = np.broadcast_to(cells.coordinate(2) > patella.pole, femur.shape)
+    recess[above & (recess != POSTERIOR) & (recess != 0)] = SUPRAPATELLAR
+
+    recess[femur] = 0
+    shell = (shortest < CORE_MM + _SHELL_MM) & (recess > 0)
+    sizes = np.bincount(recess[shell], minlength=len(RECESSES) + 1)
+    shown = np.bincount(recess[shell & cells.seen], minlength=len(RECESSES) + 1)
+    in_view = {name: bool(shown[k] and shown[k] >= _SEEN_SHARE * sizes[k]) for k, name in enumerate(RECESSES, start=1)}
+    # Where no straight way leads to the core, and in the femur's outermost cells, the nearest place decides.
+    unknown = recess == 0
+    if unknown.any() and not unknown.all():
+        nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+        recess = recess[tuple(nearest)]
+    return Recesses(cells, recess, in_view)
+
+
+def _deeper_than(mask: np.ndarray, depth_mm: float) -> np.ndarray:
+    inside = np.pad(mask, 1)
+    return (ndimage.distance_transform_edt(inside) * CELL_MM > depth_mm)[1:-1, 1:-1, 1:-1]
+
+
+def _way(mask: np.ndarray, axis: int, sign: int) -> np.ndarray:
+    """Distance (mm) from each cell along an axis to the first cell of a mask, infinite where there is none."""
+    n = mask.shape[axis]
+    if sign > 0:
+        return np.flip(_way(np.flip(mask, axis), axis, -1), axis)
+    shape = [1, 1, 1]
+    shape[axis] = n
+    place = np.arange(n, dtype=np.float32).reshape(shape)
+    last = np.maximum.accumulate(np.where(mask, place, np.float32(-np.inf)), axis)
+    return (place - last) * np.float32(CELL_MM)
+
+
+def _nearer(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Cells nearer to one mask than to another."""
+    if not one.any() or not other.any():
+        return np.full(one.shape, one.any())
+    to_one, to_other = (ndimage.distance_transform_edt(~mask) for mask in (one, other))
+    return to_one <= to_other
