@@ -13,6 +13,8 @@ COHORT_DEFAULTS = {
     "distance_cut_km": 32,
     "adjust": ["age_years", "sex", "bmi_kg_m2"],
     "min_joint_cell": 5,
+    "total_structures": ["menisci", "cartilage", "marrow", "ligaments", "effusion"],
+    "total_experimental": False,
 }
 
 

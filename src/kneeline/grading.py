@@ -128,6 +128,36 @@ class MarrowRule:
 
 
 @dataclass(frozen=True)
+class TotalRule:
+    """Total lesion score of a knee: the plain sum of the grades of all parts of five structures.
+
+    The structures are those of Schueller-Weidekamm et al. 2006; how their grades were added could not be read, so the
+    parts and the plain sum are a project decision. A missing part makes its structure's sum missing, and a missing
+    structure the total: what was not looked at is not healthy.
+    """
+
+    name: str = "total_lesion_score"
+    version: str = "1"
+    source: str = "structures: Schueller-Weidekamm, Eur J Radiol 2006;58:286; parts and plain sum project decision"
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("menisci", ("medial_meniscus", "lateral_meniscus")),
+        (
+            "cartilage",
+            ("femoral_cartilage", "medial_tibial_cartilage", "lateral_tibial_cartilage", "patellar_cartilage"),
+        ),
+        ("marrow", ("femur", "tibia", "patella")),
+        ("ligaments", ("acl", "pcl", "mcl", "lcl")),
+        ("effusion", ("effusion",)),
+    )
+    # Grades of the machine that have not been validated: they count only if the user says so.
+    experimental: tuple[str, ...] = ("cartilage", "marrow")
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.parts)
+
+
+@dataclass(frozen=True)
 class StrikeRule:
     """Strike style from measurement.
 
@@ -147,6 +177,7 @@ EFFUSION_DEPTH = EffusionDepthRule()
 EFFUSION_VOLUME = EffusionVolumeRule()
 CARTILAGE = CartilageRule()
 MARROW = MarrowRule()
+TOTAL = TotalRule()
 STRIKE = StrikeRule()
 
 
@@ -254,6 +285,16 @@ def grade_marrow(
     if hyperintense_mm3 is None or hyperintense_extent_mm is None:
         return None
     return 0 if hyperintense_mm3 < rule.min_component_mm3 else _steps(hyperintense_extent_mm, rule.extent_mm)
+
+
+def total_grade(grades: Iterable[int | None]) -> int | None:
+    """Sum of grades; missing if any of them is, or if there are none.
+
+    >>> total_grade([1, 0, 2]), total_grade([1, None]), total_grade([])
+    (3, None, None)
+    """
+    grades = list(grades)
+    return sum(grades) if grades and None not in grades else None
 
 
 def strike_from_index(strike_index_pct: float, rule: StrikeRule = STRIKE) -> str:

@@ -14,9 +14,9 @@ VERSIONS = {
     "simulate": "1",
     "ingest": "1",
     "segment": "3",
-    "score": "1",
+    "score": "2",
     "collect": "1",
-    "cohort": "2",
+    "cohort": "3",
     "report": "1",
 }
 

@@ -531,11 +531,27 @@ KNEES = Table(
             for r in grading.REGIONS
         ),
         *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags")),
+        *(Column(f"{s}_score", "int", f"sum of the grades of {s}", low=0) for s in grading.TOTAL.structures),
+        Column("total_lesion_score", "int", "sum over structures; missing if one of them is", low=0),
+        Column("total_parts", "text", "who graded each structure: machine, reader:NAME, both, or missing and why"),
         Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),
         Column("analysed", "bool", "runner in the participants sheet, segmentation not unusable", needed=True),
         *(c for c in PARTICIPANTS.columns if c.name != "participant_id"),
     ),
     key=KNEE_KEYS,
+)
+
+RUNNERS = Table(
+    "cohort/runners",
+    "total lesion score of each runner at each visit: that of the worse knee",
+    (
+        _PARTICIPANT,
+        _SESSION,
+        Column("n_knees", "int", "knees analysed", low=1),
+        Column("n_totals", "int", "of them with a total lesion score", low=0),
+        Column("total_lesion_score", "int", "highest of them; missing while a knee has none", low=0),
+    ),
+    key=("participant_id", "session_id"),
 )
 
 TABLE_ONE = Table(
@@ -766,9 +782,8 @@ TRUTH = Table(
 
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
-    MARROW,
-    KNEES, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION,
-    TRUTH,
+    MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED, CLAIMS,
+    AGREEMENT, CONFUSION, TRUTH,
 )  # fmt: skip
 
 

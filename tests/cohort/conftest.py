@@ -75,6 +75,18 @@ def write_results(folder: Path, runners: list[Row], knees: list[Row], statuses: 
     tables.write_table(paths["scans"], [*good, *statuses], tables.INGEST_SCANS)
     tables.write_table(paths["score_dir"] / "meniscus.tsv", meniscus, tables.MENISCUS)
     tables.write_table(paths["score_dir"] / "effusion.tsv", effusion, tables.EFFUSION)
+    plates = [
+        {**key, "plate": plate, "cartilage_grade": knee.get("cartilage_grade", 0)}
+        for key, knee in zip(keys, knees, strict=True)
+        for plate in tables.CARTILAGE["plate"].allowed
+    ]
+    bones = [
+        {**key, "bone": bone, "marrow_grade": knee.get("marrow_grade", 0)}
+        for key, knee in zip(keys, knees, strict=True)
+        for bone in tables.MARROW["bone"].allowed
+    ]
+    tables.write_table(paths["score_dir"] / "cartilage.tsv", plates, tables.CARTILAGE)
+    tables.write_table(paths["score_dir"] / "marrow.tsv", bones, tables.MARROW)
     return paths
 
 

@@ -26,6 +26,7 @@ rule cohort:
     output:
         flow="results/cohort/flow.tsv",
         knees="results/cohort/knees.tsv",
+        runners="results/cohort/runners.tsv",
         table_one="results/cohort/table_one.tsv",
         prevalence="results/cohort/prevalence.tsv",
         joint_cells="results/cohort/joint_cells.tsv",

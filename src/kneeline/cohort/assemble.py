@@ -20,7 +20,7 @@ _KEYS = list(KNEE_KEYS)
 
 @dataclass(frozen=True)
 class Cohort:
-    """Rows of KNEES (every scored knee), the runners' rows, rows of FLOW."""
+    """Rows of KNEES (every scored knee; `total` fills in its scores), the runners' rows, rows of FLOW."""
 
     knees: list[Row]
     runners: list[Row]
@@ -77,7 +77,7 @@ def join_knees(statuses: list[Row], meniscus: list[Row], effusion: list[Row], ru
             f"{len(good)} knees came through, {len(joined)} after joining; the tables' keys are not unique"
         )
     rows = [
-        {name: None if pd.isna(value) else value for name, value in row.items() if name in tables.KNEES.header}
+        {name: None if pd.isna(value := row.get(name)) else value for name in tables.KNEES.header}
         for row in joined.to_dict("records")
     ]
     sheet = {row["participant_id"] for row in runners}

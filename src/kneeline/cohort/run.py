@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
 from kneeline.cohort.settings import OUTCOMES, read_settings
 from kneeline.cohort.table_one import table_one
+from kneeline.cohort.total import add_totals, runner_totals
 from kneeline.tables import Row, Table
 
 
@@ -36,7 +38,7 @@ def run_cohort(
     scans
         `ingest/scans.tsv`: what became of each scan.
     score_dir
-        Folder of `meniscus.tsv` and `effusion.tsv`.
+        Folder of `meniscus.tsv`, `effusion.tsv`, `cartilage.tsv` and `marrow.tsv`.
     config
         The `cohort` block of config.yaml.
     readings
@@ -49,13 +51,17 @@ def run_cohort(
     """
     settings = read_settings(config)
     cohort = read_cohort(Path(participants), Path(scans), Path(score_dir))
+    cartilage = tables.read_table(Path(score_dir) / "cartilage.tsv", tables.CARTILAGE)
+    marrow = tables.read_table(Path(score_dir) / "marrow.tsv", tables.MARROW)
     read = None if readings is None else tables.read_table(readings, tables.READINGS)
+    cohort = replace(cohort, knees=add_totals(cohort.knees, cartilage, marrow, read, settings))
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
     doses = [dose_response(knees, outcome, adjusted_question(settings), settings) for outcome in OUTCOMES]
     agreement, confusion = compare_raters([row for row in cohort.knees if usable(row)], read)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
+        (tables.RUNNERS, runner_totals(knees)),
         (tables.FLOW, cohort.flow + model_flow(knees, settings)),
         (tables.TABLE_ONE, table_one([row for row in cohort.runners if row["participant_id"] in studied], settings)),
         (tables.PREVALENCE, prevalence(knees)),

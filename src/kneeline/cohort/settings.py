@@ -23,6 +23,8 @@ class Settings:
     distance_cut_km: float = COHORT_DEFAULTS["distance_cut_km"]
     adjust: tuple[str, ...] = tuple(COHORT_DEFAULTS["adjust"])
     min_joint_cell: int = COHORT_DEFAULTS["min_joint_cell"]
+    total_structures: tuple[str, ...] = tuple(COHORT_DEFAULTS["total_structures"])
+    total_experimental: bool = COHORT_DEFAULTS["total_experimental"]
 
     @property
     def distance_term(self) -> str:
@@ -45,7 +47,8 @@ def read_settings(block: Mapping[str, Any]) -> Settings:
     known = {field.name for field in fields(Settings)}
     faults = [f"unknown setting {name}" for name in sorted(set(block) - known)]
     values = {name: value for name, value in block.items() if name in known}
-    values["adjust"] = tuple(values.get("adjust", Settings.adjust))
+    for name in ("adjust", "total_structures"):
+        values[name] = tuple(values.get(name, getattr(Settings, name)))
     settings = Settings(**values)
     if settings.primary_outcome not in OUTCOMES:
         faults.append(f"primary_outcome: expected {' or '.join(OUTCOMES)}, got {settings.primary_outcome!r}")
@@ -55,6 +58,11 @@ def read_settings(block: Mapping[str, Any]) -> Settings:
     for name in settings.adjust:
         if name not in COVARIATES or name == "weekly_distance_km":
             faults.append(f"adjust: {name!r} is no covariate; expected some of {', '.join(COVARIATES)}")
+    for name in settings.total_structures:
+        if name not in grading.TOTAL.structures:
+            faults.append(f"total_structures: expected some of {', '.join(grading.TOTAL.structures)}, got {name!r}")
+    if not settings.total_structures:
+        faults.append("total_structures: expected at least one structure, got none")
     if faults:
         raise UsageError(f"cohort settings: {len(faults)} fault(s)\n  " + "\n  ".join(faults))
     return settings
