@@ -136,14 +136,17 @@ def as_text(knee: ScoredKnee) -> str:
 
 
 def write(knee: ScoredKnee, folder: Path) -> None:
-    """Image, labels, tables (as JSON) and picture of one knee."""
+    """Image, labels, tables (as JSON), thickness of cartilage point by point, and picture of one knee."""
     from kneeline.report.pictures import draw
+    from kneeline.score.cartilage import thickness_rows
 
     folder.mkdir(parents=True, exist_ok=True)
     write_volume(folder / f"knee-{knee.laterality}_image.nii.gz", knee.image)
     write_volume(folder / f"knee-{knee.laterality}_dseg.nii.gz", knee.labels)
     labels.write_dseg_tsv(folder / "dseg.tsv")
     tables.write_text(folder / f"knee-{knee.laterality}_scores.json", as_json(knee))
+    thickness = thickness_rows(knee.labels, knee.laterality)
+    tables.write_table(folder / f"knee-{knee.laterality}_thickness.tsv", thickness, tables.THICKNESS)
     draw(
         folder / f"knee-{knee.laterality}_overlay.png",
         knee.image,

@@ -502,6 +502,20 @@ CARTILAGE = Table(
     key=(*KNEE_KEYS, "plate"),
 )
 
+THICKNESS = Table(
+    "score/thickness",
+    "cartilage thickness point by point on the bone's surface; written on request for one knee",
+    (
+        Column("plate", "text", "which plate", allowed=CARTILAGE["plate"].allowed),
+        Column("x_mm", "float", "place on the bone, world of the scan, to the Right"),
+        Column("y_mm", "float", "to the Anterior"),
+        Column("z_mm", "float", "to the Superior"),
+        Column("thickness_mm", "float", "thickness along the bone's normal; 0 where it is bare", low=0),
+        Column("reference_mm", "float", "thickness that the plate around it makes one expect", low=0),
+        Column("defect", "bool", "part of a counted defect"),
+    ),
+)
+
 MARROW = Table(
     "score/marrow",
     "one row a bone: bright marrow under its cartilage, on fat-suppressed images",
@@ -782,8 +796,8 @@ TRUTH = Table(
 
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
-    MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED, CLAIMS,
-    AGREEMENT, CONFUSION, TRUTH,
+    THICKNESS, MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED,
+    CLAIMS, AGREEMENT, CONFUSION, TRUTH,
 )  # fmt: skip
 
 

@@ -5,11 +5,11 @@ import pytest
 
 from kneeline.grading import CARTILAGE, grade_cartilage
 from kneeline.labels import Label
-from kneeline.score.cartilage import measure_cartilage, thickness_map
+from kneeline.score.cartilage import measure_cartilage, thickness_map, thickness_rows
 from kneeline.score.defects import find_defects
 from kneeline.score.frame import canonical
 from kneeline.simulate.defects import CartilageDefect
-from kneeline.volume import Volume
+from kneeline.volume import Volume, mirror
 
 THIN, THICK = (0.7, 0.45, 0.45), (3.4, 0.52, 0.52)
 RADIUS = 22.0
@@ -113,3 +113,16 @@ def test_the_map_says_where():
     assert np.median(defects.reference_mm[defects.defect]) == pytest.approx(2.4, abs=0.15)
     np.testing.assert_allclose(np.linalg.norm(surface.normals, axis=1), 1, atol=1e-6)
     assert surface.area_mm2[surface.thickness_mm > 0].sum() == pytest.approx(2 * np.pi * RADIUS**2, rel=0.08)
+
+
+def test_rows_of_the_map_are_in_the_world_of_the_scan():
+    """Of a left knee, the mirror image, x changes its sign and nothing else."""
+    labels = dome(THIN, [pit(4.0, 1.0)]).labels
+    right, left = thickness_rows(labels, "R"), thickness_rows(mirror(labels), "L")
+    assert len(right) == len(left) > 1000
+    for r, m in zip(right[::97], left[::97], strict=True):
+        assert m == {**r, "x_mm": pytest.approx(-r["x_mm"])}
+    bare = [row for row in right if row["defect"]]
+    assert {row["plate"] for row in right} == {"femoral_cartilage"}
+    assert min(row["thickness_mm"] for row in bare) == 0
+    assert all(1.5 < row["reference_mm"] < 3 for row in bare)

@@ -20,7 +20,7 @@ from scipy import ndimage
 from kneeline.grading import grade_cartilage
 from kneeline.labels import CARTILAGES, Label
 from kneeline.score.defects import find_defects
-from kneeline.score.frame import Knee, box_around
+from kneeline.score.frame import Knee, box_around, canonical, to_scanner
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, Volume, resample
@@ -104,6 +104,29 @@ def measure_cartilage(knee: Knee) -> list[Row]:
         if surface is not None and grade is None:
             flags.append("too_little_judged")
         rows.append(row | {"cartilage_grade": grade, "flags": ",".join(flags)})
+    return rows
+
+
+def thickness_rows(labels: Volume, laterality: str) -> list[Row]:
+    """Rows of tables.THICKNESS: the maps of all plates, in the world of the scan."""
+    knee = canonical(labels, labels, laterality)
+    rows: list[Row] = []
+    for label in CARTILAGES:
+        surface = thickness_map(knee, label)
+        if surface is None:
+            continue
+        defects = find_defects(surface)
+        own = (surface.thickness_mm > 0) | defects.defect
+        columns = {
+            **dict(zip(("x_mm", "y_mm", "z_mm"), to_scanner(surface.points_mm[own], laterality).T, strict=True)),
+            "thickness_mm": surface.thickness_mm[own],
+            "reference_mm": defects.reference_mm[own],
+            "defect": defects.defect[own],
+        }
+        rows += [
+            {"plate": label.label_name, **dict(zip(columns, values, strict=True))}
+            for values in zip(*(column.tolist() for column in columns.values()), strict=True)
+        ]
     return rows
 
 

@@ -93,6 +93,11 @@ def canonical(image: Volume, labels: Volume, laterality: str) -> Knee:
     )
 
 
+def to_scanner(points_mm: np.ndarray, laterality: str) -> np.ndarray:
+    """Points (N, 3) of the right-knee world back in the world of the scan."""
+    return points_mm * ([-1, 1, 1] if medial_sign(laterality) > 0 else [1, 1, 1])
+
+
 def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     affine = volume.affine.copy()
     affine[:3, 3] = volume.geometry.to_world(np.array([s.start for s in box]))
