@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from kneeline.grading import SIGNAL, SignalRule
 from kneeline.labels import BONES, CARTILAGES, Label
-from kneeline.score.frame import Knee
+from kneeline.score.frame import Knee, box_around
 from kneeline.volume import to_sitk
 
 # Scale on which the bright reference may change: the coil's shading does, tissue does not.
@@ -57,8 +57,13 @@ def measure_brightness(knee: Knee) -> Brightness | None:
 
 def in_plane_depth(mask: np.ndarray, knee: Knee) -> np.ndarray:
     """Distance of each voxel of a mask to the mask's edge within its own image (mm); 0 outside."""
-    distance = ndimage.distance_transform_edt(mask, sampling=knee.in_plane_mm)
-    return np.where(mask, np.maximum(distance - 0.5 * knee.pixel_mm, 0), 0).astype(np.float32)
+    depth = np.zeros(mask.shape, np.float32)
+    # The nearest outside voxel is never beyond the layer around the mask's box.
+    box = box_around(mask, knee.spacing_mm, 1e-6)
+    if box is not None:
+        distance = ndimage.distance_transform_edt(mask[box], sampling=knee.in_plane_mm)
+        depth[box] = np.maximum(distance - 0.5 * knee.pixel_mm, 0) * mask[box]
+    return depth
 
 
 def _local_level(image: np.ndarray, voxels: np.ndarray, knee: Knee) -> np.ndarray | None:
