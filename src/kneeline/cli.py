@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--laterality", choices=("L", "R"), help="side of the knee, if you know it")
     sub.add_argument("--json", action="store_true", help="print JSON")
     sub.add_argument(
-        "-o", "--out", type=Path, help="also write image, labels, scores (JSON) and picture to this folder"
+        "-o",
+        "--out",
+        type=Path,
+        help="also write image, labels, scores (JSON), cartilage map and picture to this folder",
     )
 
     sub = command("segment", _segment, "segment one image")
