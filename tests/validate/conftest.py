@@ -31,8 +31,9 @@ def make_scores(signal=(0,) * 6, fluid=10.0, regions=(), cartilage_mm=2.0, **eff
     row = empty(tables.EFFUSION) | {"fluid_ml": fluid, "midline_depth_mm": 5.0, "lateral_depth_mm": 6.0} | effusion
     row["effusion_grade"] = grading.grade_effusion_depth(row["midline_depth_mm"], row["lateral_depth_mm"])
     row["effusion_grade_volume"] = grading.grade_effusion_volume(row["fluid_ml"])
+    sizes = [empty(tables.EXTRUSION) | {"meniscus": m, "volume_mm3": 2100.0} for m in grading.MENISCI]
     plates = [empty(tables.CARTILAGE) | {"plate": p.label_name, "thickness_mean_mm": cartilage_mm} for p in CARTILAGES]
-    given = {"meniscus": meniscus, "effusion": row | effusion, "cartilage": plates}
+    given = {"meniscus": meniscus, "extrusion": sizes, "effusion": row | effusion, "cartilage": plates}
     return Scores(**{field.name: given.get(field.name, []) for field in fields(Scores)})
 
 

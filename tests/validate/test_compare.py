@@ -53,16 +53,19 @@ def test_values_are_found_minus_true_knee_by_knee(cases):
     assert value_pairs(cases, by_network, fluid) == [(20.0, 17.0), (4.0, None)]
     assert value_agreement(cases, by_network, fluid).bias == pytest.approx(-3)
     assert value_agreement(cases, on_true_labels, fluid).mean_absolute_error == 0
-    assert quantity("medial meniscus").of(cases[0].truth.scores) == [2100.0]  # three regions of 700
+    assert quantity("medial meniscus volume").of(cases[0].truth.scores) == [2100.0]
+    assert quantity("lateral meniscus extrusion").of(cases[0].truth.scores) == [None]
     assert quantity("patellar cartilage thickness mean").of(cases[0].truth.scores) == [2.0]
     assert SIGNAL_RATIO.of(cases[0].truth.scores) == [0.1] * 6
 
 
-def test_every_millilitre_and_millimetre_of_the_effusion_table_is_compared():
+def test_every_measure_of_fluid_and_of_either_meniscus_is_compared():
     names = {q.name for q in QUANTITIES}
-    for column in tables.EFFUSION.columns:
-        if column.kind == "float":
-            assert column.name.rsplit("_", 1)[0].replace("_", " ") in names
+    for table, subjects in ((tables.EFFUSION, [""]), (tables.EXTRUSION, ["medial meniscus ", "lateral meniscus "])):
+        for column in table.columns:
+            if column.kind == "float":
+                words = column.name.rpartition("_")[0].replace("_", " ")
+                assert {subject + words for subject in subjects} <= names
     assert {q.unit for q in QUANTITIES} >= {"mL", "mm", "mm3"}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from kneeline import grading, tables
+from kneeline import tables
 from kneeline.agreement import GradeAgreement, ValueAgreement, agree_on_grades, agree_on_values
 from kneeline.score.run import Scores
 from kneeline.tables import Row, Table
@@ -104,28 +104,24 @@ def _of_table(table: Table, columns: Iterable[str] | None = None) -> list[Quanti
     for where in wheres:
         for column in columns:
             words, _, unit = column.rpartition("_")
-            name = " ".join([*where.values(), words]).replace("_", " ")
+            name = " ".join([*_subject(where), words]).replace("_", " ")
             if unit in _UNITS:
                 read = partial(_values, table=field, column=column, where=where)
                 quantities.append(Quantity(name, _UNITS[unit], read))
     return quantities
 
 
-def _meniscus_volume(scores: Scores, meniscus: str) -> list[float | None]:
-    parts = _values(scores, "meniscus", "volume_mm3", {"meniscus": meniscus})
-    return [sum(parts) if parts and None not in parts else None]
+def _subject(where: dict) -> list[str]:
+    """
+    >>> _subject({"meniscus": "medial"}), _subject({"plate": "patellar_cartilage"}), _subject({})
+    (['medial', 'meniscus'], ['patellar_cartilage'], [])
+    """
+    return [part for key, value in where.items() for part in ((value, key) if key == "meniscus" else (value,))]
 
 
-MENISCUS_VOLUMES = [
-    Quantity(f"{name} meniscus", "mm3", partial(_meniscus_volume, meniscus=name)) for name in grading.MENISCI
-]
-# A table that this version of the scores does not have adds nothing.
-_EXTRUSION = [table for table in tables.TABLES if table.name == "score/extrusion"]
-EFFUSION_VALUES = _of_table(tables.EFFUSION)
 QUANTITIES = [
-    *EFFUSION_VALUES,
-    *MENISCUS_VOLUMES,
-    *(quantity for table in _EXTRUSION for quantity in _of_table(table)),
+    *_of_table(tables.EFFUSION),
+    *_of_table(tables.EXTRUSION),
     *_of_table(tables.CARTILAGE, ["thickness_mean_mm"]),
 ]
 SIGNAL_RATIO = Quantity(
