@@ -26,7 +26,7 @@ from scipy import ndimage
 
 from kneeline.grading import highest_grade
 from kneeline.labels import MENISCI, Label
-from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
+from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around, distance_in_images
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, resample
@@ -286,7 +286,7 @@ def _on_grid(knee: Knee, around: tuple[Label, ...], label: Label, grid: Geometry
 
 def _height(mask: np.ndarray, knee: Knee) -> np.ndarray:
     """Signed distance to the outline within each image (mm), positive inside; the border lies between pixels."""
-    inside, outside = (ndimage.distance_transform_edt(m, sampling=knee.in_plane_mm) for m in (mask, ~mask))
+    inside, outside = (distance_in_images(m, knee) for m in (~mask, mask))
     return np.where(mask, inside - 0.5 * knee.pixel_mm, 0.5 * knee.pixel_mm - outside)
 
 

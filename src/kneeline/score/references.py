@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from kneeline.grading import SIGNAL, SignalRule
 from kneeline.labels import BONES, CARTILAGES, Label
-from kneeline.score.frame import Knee, box_around
+from kneeline.score.frame import Knee, box_around, distance_in_images
 from kneeline.volume import to_sitk
 
 # Scale on which the bright reference may change: the coil's shading does, tissue does not.
@@ -61,7 +60,7 @@ def in_plane_depth(mask: np.ndarray, knee: Knee) -> np.ndarray:
     # The nearest outside voxel is never beyond the layer around the mask's box.
     box = box_around(mask, knee.spacing_mm, 1e-6)
     if box is not None:
-        distance = ndimage.distance_transform_edt(mask[box], sampling=knee.in_plane_mm)
+        distance = distance_in_images(~mask[box], knee)
         depth[box] = np.maximum(distance - 0.5 * knee.pixel_mm, 0) * mask[box]
     return depth
 
