@@ -11,6 +11,7 @@ import numpy as np
 from kneeline import tables
 from kneeline.errors import Refusal
 from kneeline.score.cartilage import measure_cartilage
+from kneeline.score.echo_train import read_train
 from kneeline.score.effusion import measure_effusion
 from kneeline.score.extrusion import measure_extrusion
 from kneeline.score.frame import canonical
@@ -76,7 +77,7 @@ def score_knee(
         )
     knee = canonical(image, labels, laterality)
     side = {"laterality": laterality}
-    regions = measure_menisci(knee, _t2_source(image, laterality, echoes, echo_times_ms))
+    regions = measure_menisci(knee, read_train(knee, image, laterality, echoes, echo_times_ms))
     return Scores(
         meniscus=[side | row for row in regions],
         extrusion=[side | row for row in measure_extrusion(knee, regions)],
@@ -84,19 +85,6 @@ def score_knee(
         cartilage=[side | row for row in measure_cartilage(knee)],
         marrow=[side | row for row in measure_marrow(knee, contrast)],
     )
-
-
-def _t2_source(image: Volume, laterality: str, echoes, echo_times_ms):
-    """Echoes in the order of the canonical frame, sorted by time; None without at least three."""
-    from kneeline.score.meniscus import EchoTrain
-    from kneeline.score.t2 import noise_sd
-
-    if echoes is None or len(echo_times_ms) < 3:
-        return None
-    order = np.argsort(echo_times_ms, kind="stable")
-    volumes = [image.with_array(echoes[..., k]) for k in order]
-    aligned = np.stack([canonical(v, v, laterality).image.array for v in volumes], axis=-1)
-    return EchoTrain(aligned, np.asarray(echo_times_ms, float)[order], noise_sd(aligned))
 
 
 def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> Row:
