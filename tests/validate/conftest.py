@@ -51,12 +51,12 @@ def scan(planned):
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scores():
     return make_scores
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_case():
     def make(seed=9000, contrast="PDFS", thickness=3.0, dice=0.9, fluid=(10.0, 10.0), lesion=0, refused=None, **more):
         """All structures with one Dice, but for `more`: a Structure, or a Dice, by the label's name.

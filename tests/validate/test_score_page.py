@@ -5,7 +5,7 @@ from kneeline.validate.score_page import score_sections
 BODY = ("medial", "body")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sections(make_case, scores):
     """Six main knees of grades 0 to 3 in turn, the network one step too low in the last; two scanned twice."""
 
