@@ -172,11 +172,19 @@ def test_the_row_grades_again_to_the_same():
     assert grading.grade_effusion_depth(30.0, 30.0, pouch_in_view=None) is None
 
 
-def test_no_femur_is_not_segmented():
-    empty = Volume(np.zeros((12, 20, 20), np.uint8), np.eye(4))
-    row = measure_effusion(canonical(empty, empty, "R"))
+@pytest.mark.parametrize("femur", [0, 0.4])
+def test_no_femur_is_not_segmented(femur):
+    """None at all, and a speck of 0.4 mL."""
+    array = np.zeros((20, 20, 20), np.uint8)
+    array[8:12, :5] = Label.JOINT_FLUID
+    array[: round(femur * 20), :5, :10] = Label.FEMUR
+    labels = Volume(array, np.eye(4))
+    row = measure_effusion(canonical(labels, labels, "R"))
     assert row["flags"] == "not_segmented"
     assert {v for k, v in row.items() if k != "flags"} == {None}
+
+
+def test_a_femur_alone_holds_no_fluid():
     bone = phantom()
     alone = bone.labels.with_array(np.where(bone.labels.array == Label.FEMUR, Label.FEMUR, 0).astype(np.uint8))
     assert measure_effusion(canonical(alone, alone, "R"))["fluid_ml"] == 0

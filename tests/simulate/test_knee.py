@@ -37,6 +37,9 @@ def test_fluid_has_the_volume_asked_for_to_a_voxel(parameters, fluid_ml):
     assert volume_ml(knee, Label.JOINT_FLUID) == pytest.approx(fluid_ml, abs=1.6**3 / 2000 + 1e-6)
     assert knee.truth.fluid_ml == pytest.approx(volume_ml(knee, Label.JOINT_FLUID))
     assert 0 <= knee.truth.suprapatellar_ml < knee.truth.fluid_ml
+    recesses = [knee.truth.effusion()[f"{name}_ml"] for name in grading.RECESSES]
+    assert sum(recesses) == pytest.approx(knee.truth.fluid_ml)
+    assert (knee.truth.midline_depth_mm > 10) == (knee.truth.lateral_depth_mm > 10) == (fluid_ml > 10)
 
 
 def test_more_than_the_joint_holds_is_refused(parameters):

@@ -25,6 +25,8 @@ from kneeline.tables import EFFUSION, KNEE_KEYS, Row
 
 # Less fluid than this in front of the patella is not worth a flag.
 BURSA_ML = 0.5
+# A femur smaller than this is none, and shows neither axis nor sides.
+LEAST_FEMUR_ML = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +91,11 @@ def measure_effusion(knee: Knee) -> Row:
     The recesses that are not missing add up to `fluid_ml`.
     """
     row: Row = dict.fromkeys(name for name in EFFUSION.header if name not in KNEE_KEYS)
-    if not knee.mask(Label.FEMUR).any():
+    ml = knee.image.voxel_mm3 / 1000
+    if np.count_nonzero(knee.mask(Label.FEMUR)) * ml < LEAST_FEMUR_ML:
         return row | {"flags": "not_segmented"}
     fluid = find_fluid(knee)
     flags = [] if len(fluid.voxels) else ["no_fluid_found"]
-    ml = knee.image.voxel_mm3 / 1000
     cyst_ml, bursa_ml = (float(np.count_nonzero(part) * ml) for part in (fluid.cyst, fluid.bursa))
     row["fluid_ml"] = float(fluid.of_joint.sum() * ml)
     row["popliteal_cyst_ml"] = cyst_ml if cyst_ml or behind_in_view(knee, fluid.axes, fluid.cells) else None

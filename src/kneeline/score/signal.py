@@ -3,11 +3,12 @@
 The difficulty is the edge. A pixel on the meniscus' border is partly cartilage or fluid and bright without being
 diseased; yet a tear is bright right up to the border. So:
 
-1. A component needs a core: bright voxels deeper than `rim_mm` inside the meniscus that lie in it through the
-   thickness of the slice.
-2. From its deep voxels, and from there only, it may grow through the rim to the border, over pixels that stay bright
-   after what their share of outside tissue explains has been taken away. A dark seam before the border stops it.
-3. It touches where it comes within `contact_mm` of an articular face: a piece of border that faces femur or tibia.
+1. What neighbours add to a voxel is taken away first (`partial_volume`).
+2. Bright tissue that runs in from outside on a broad front, through the capsular side or the free edge, is not
+   meniscus, whatever the outline says (`_outside_tissue`).
+3. A component needs bright voxels deeper than `rim_mm` inside the meniscus. From them, and from there only, it may grow
+   through the rim to the border. A dark seam before the border stops it.
+4. It touches where it comes within `contact_mm` of an articular face: a piece of border that faces femur or tibia.
    The capsular side and the free edge face neither.
 
 Distances to the surface are measured within single images, as a radiologist does: between slices there is no more
@@ -22,25 +23,27 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
-from scipy.special import ndtr
+from skimage.morphology import reconstruction
 
 from kneeline.grading import SIGNAL, SignalRule
 from kneeline.labels import Label
 from kneeline.score.frame import OUT_OF_REACH_MM, Knee
-from kneeline.score.references import in_plane_depth
+from kneeline.score.partial_volume import beside, meniscal_share, outline_height, own_ratio
 
 # Least share of a core voxel that is meniscus.
 CORE_SHARE = 0.8
-# Where outside tissue is taken away, a voxel counts as at least this much meniscus: below, noise would be blown up.
-RIM_SHARE = 0.5
-# Least volume of a component's core, and least part of its deep voxels: a few sure voxels do not vouch for a smear.
-CORE_MM3 = 2.0
-CORE_PART = 0.1
-# Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
-BORDER_BLUR_PIXELS = 0.45
 # An articular face lies opposite a joint surface no farther than this, at no more than this angle from its normal.
 FACING_MM = 4.0
 FACING_COSINE = 0.5
+# Outside tissue inside the outline: no darker than this, reached from outside on a way of this width along which the
+# signal never falls below this share of its own, and in images between others no deeper than an outline errs.
+SPILL_RATIO = 0.35
+WAY_PIXELS = 3
+SPILL_SHARE = 0.9
+SPILL_MM = 3.0
+
+# One pixel at the border may be noise.
+CONTACT_PIXELS = 2
 
 FEMORAL_SURFACE = (Label.FEMUR, Label.FEMORAL_CARTILAGE)
 TIBIAL_SURFACE = (Label.TIBIA, Label.MEDIAL_TIBIAL_CARTILAGE, Label.LATERAL_TIBIAL_CARTILAGE)
@@ -65,27 +68,32 @@ class Component:
 class Tissue:
     """A meniscus as tissue.
 
-    mask: its voxels, holes within an image filled; share: how much of each voxel is meniscus, 0-1; depth_mm: in-plane
-    depth below its border; core: voxels whose signal is surely its own; surface_mm: in-plane distance to the nearest
-    articular face, OUT_OF_REACH_MM where there is none.
+    mask: its voxels, holes within an image filled; height_mm: signed in-plane distance to its outline, positive inside;
+    core: voxels whose signal is surely its own; inner: voxels with meniscus in the image before and after; superior_mm, inferior_mm: in-plane distance to the nearest articular
+    face towards femur and tibia, OUT_OF_REACH_MM where there is none; open_mm: the same to the rest of the border, the
+    capsular side and the free edge.
     """
 
     mask: np.ndarray
-    share: np.ndarray
-    depth_mm: np.ndarray
+    height_mm: np.ndarray
     core: np.ndarray
-    surface_mm: np.ndarray
+    inner: np.ndarray
+    superior_mm: np.ndarray
+    inferior_mm: np.ndarray
+    open_mm: np.ndarray
+
+    @property
+    def surface_mm(self) -> np.ndarray:
+        return np.minimum(self.superior_mm, self.inferior_mm)
 
 
 def meniscus_tissue(knee: Knee, label: Label, rule: SignalRule = SIGNAL) -> Tissue:
     """`knee` is a crop around the meniscus."""
     mask = _fill_holes(knee.mask(label), knee.slice_axis)
-    depth = in_plane_depth(mask, knee)
-    height = depth - in_plane_depth(~mask, knee)
-    height = np.where(mask, np.maximum(height, 0.01), np.minimum(height, -0.01))
-    share = _share(height, knee)
-    core = mask & (depth >= rule.rim_mm) & (share >= CORE_SHARE)
-    return Tissue(mask, share, depth, core, _distance_to_articular_faces(mask, height, knee))
+    height = outline_height(mask, knee)
+    core = mask & (height >= rule.rim_mm) & (meniscal_share(height, knee) >= CORE_SHARE)
+    inner = mask & np.all([m for m in beside(mask, knee.slice_axis)], axis=0)
+    return Tissue(mask, height, core, inner, *_distance_to_faces(mask, height, knee))
 
 
 def _fill_holes(mask: np.ndarray, slice_axis: int) -> np.ndarray:
@@ -95,51 +103,61 @@ def _fill_holes(mask: np.ndarray, slice_axis: int) -> np.ndarray:
     return ndimage.binary_fill_holes(mask, plane)
 
 
-def _share(height: np.ndarray, knee: Knee) -> np.ndarray:
-    """How much of each voxel is meniscus, from the outlines of its image and of the two next to it.
-
-    height: signed in-plane distance to the outline (mm, positive inside). Between two images the outline is the zero
-    of their interpolated height (shape-based interpolation, Herman 1992).
-    """
-    axis, limit = knee.slice_axis, knee.slice_spacing_mm
-    height = np.clip(height, -limit, limit)
-    before = np.concatenate([height.take([0], axis), height.take(range(height.shape[axis] - 1), axis)], axis)
-    after = np.concatenate([height.take(range(1, height.shape[axis]), axis), height.take([-1], axis)], axis)
-    blur = BORDER_BLUR_PIXELS * knee.pixel_mm
-    total = np.zeros_like(height)
-    for part in (-0.4, -0.2, 0.0, 0.2, 0.4):
-        neighbour = after if part > 0 else before
-        total += ndtr((height + abs(part) * (neighbour - height)) / blur)
-    return (total / 5).astype(np.float32)
-
-
-def _distance_to_articular_faces(mask: np.ndarray, height: np.ndarray, knee: Knee) -> np.ndarray:
-    """In-plane distance (mm) from each voxel's centre to the nearest articular face of the mask."""
+def _distance_to_faces(mask: np.ndarray, height: np.ndarray, knee: Knee) -> tuple[np.ndarray, ...]:
+    """In-plane distance (mm) from each voxel's centre to the border that faces the femur, the tibia, neither."""
     plane = [axis for axis in range(3) if axis != knee.slice_axis]
-    neighbours = np.expand_dims(ndimage.generate_binary_structure(2, 1), knee.slice_axis)
-    outside = ndimage.binary_dilation(mask, neighbours) & ~mask
+    outside = ndimage.binary_dilation(mask, _in_plane(knee)) & ~mask
     sigma = np.array([0.0 if axis == knee.slice_axis else 1.5 for axis in range(3)])
     smooth = ndimage.gaussian_filter(np.clip(height, -3, 3), sigma)
     outward = np.stack([-np.gradient(smooth, knee.spacing_mm[axis], axis=axis)[outside] for axis in plane])
     outward /= np.maximum(np.linalg.norm(outward, axis=0), 1e-9)
     here = np.stack(np.nonzero(outside))
-    facing = np.zeros(here.shape[1], bool)
+    faces, neither = [], outside.copy()
     for labels in (FEMORAL_SURFACE, TIBIAL_SURFACE):
+        face = np.zeros_like(mask)
         surface = knee.mask(*labels) & ~mask
-        if not surface.any():
-            continue
-        distance, nearest = ndimage.distance_transform_edt(~surface, sampling=knee.in_plane_mm, return_indices=True)
-        reach = distance[outside]
-        step = np.stack([(nearest[axis][outside] - here[axis]) * knee.spacing_mm[axis] for axis in plane])
-        cosine = (step * outward).sum(0) / np.maximum(reach, 1e-9)
-        # An outer voxel that is joint surface itself (reach 0) needs no direction.
-        facing |= (reach <= FACING_MM) & ((reach == 0) | (cosine >= FACING_COSINE))
-    faces = np.zeros_like(mask)
-    faces[tuple(here[:, facing])] = True
-    if not faces.any():
-        return np.full(mask.shape, OUT_OF_REACH_MM, np.float32)
-    distance = ndimage.distance_transform_edt(~faces, sampling=knee.in_plane_mm) - 0.5 * knee.pixel_mm
+        if surface.any():
+            distance, nearest = ndimage.distance_transform_edt(~surface, sampling=knee.in_plane_mm, return_indices=True)
+            reach = distance[outside]
+            step = np.stack([(nearest[axis][outside] - here[axis]) * knee.spacing_mm[axis] for axis in plane])
+            cosine = (step * outward).sum(0) / np.maximum(reach, 1e-9)
+            # An outer voxel that is joint surface itself (reach 0) needs no direction.
+            face[outside] = (reach <= FACING_MM) & ((reach == 0) | (cosine >= FACING_COSINE))
+        faces.append(face)
+        neither &= ~face
+    return tuple(_distance_to(face, knee) for face in (*faces, neither))
+
+
+def _distance_to(face: np.ndarray, knee: Knee) -> np.ndarray:
+    if not face.any():
+        return np.full(face.shape, OUT_OF_REACH_MM, np.float32)
+    distance = ndimage.distance_transform_edt(~face, sampling=knee.in_plane_mm) - 0.5 * knee.pixel_mm
     return np.minimum(distance, OUT_OF_REACH_MM).astype(np.float32)
+
+
+def _in_plane(knee: Knee, connectivity: int = 1) -> np.ndarray:
+    """Neighbours within an image."""
+    return np.expand_dims(ndimage.generate_binary_structure(2, connectivity), knee.slice_axis)
+
+
+def _outside_tissue(ratio: np.ndarray, tissue: Tissue, knee: Knee) -> np.ndarray:
+    """Voxels inside the outline that are bright tissue from outside: capsule, fat, fluid in a recess.
+
+    One can wade to them from outside, through the capsular side or the free edge, on a way three pixels wide that is
+    nowhere much darker than they are. A line of signal that runs out to the capsule is narrower, and signal inside the
+    meniscus has a darker seam before it. Further in than an outline errs, that holds only for the end images, of which
+    the meniscus may fill one half and outside tissue the other.
+    """
+    joint_surface = knee.mask(*FEMORAL_SURFACE, *TIBIAL_SURFACE) & ~tissue.mask
+    size = [1 if axis == knee.slice_axis else WAY_PIXELS for axis in range(3)]
+    entry = ~tissue.mask & (tissue.open_mm <= 0.5 * knee.pixel_mm + 1e-3)
+    level = ndimage.grey_opening(np.where(joint_surface, -1, ratio), size=size)
+    level = np.where(tissue.mask | entry, level, -1)
+    start = np.where(entry, level, -1)
+    passable = reconstruction(start, level, method="dilation", footprint=_in_plane(knee))
+    wet = tissue.mask & (ratio >= SPILL_RATIO) & (passable >= SPILL_SHARE * ratio)
+    wet &= (tissue.open_mm <= SPILL_MM) | ~tissue.inner
+    return ndimage.binary_opening(wet, _in_plane(knee))
 
 
 def find_components(ratio: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalRule = SIGNAL) -> list[Component]:
@@ -150,59 +168,39 @@ def find_components(ratio: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalR
     ratio
         Signal ratio of the image, 0 dark meniscus, 1 bright reference.
     """
-    own = _own_ratio(ratio, tissue, knee)
-    deep = tissue.depth_mm >= rule.rim_mm
+    own, added = own_ratio(ratio, tissue.height_mm, knee)
+    deep = tissue.height_mm >= rule.rim_mm
     # Deep inside, a dark neighbour (cortex, the next slice) is no reason to make a voxel brighter than it is.
     own[deep] = np.minimum(own, ratio)[deep]
-    bright = tissue.mask & (own >= _threshold(tissue, rule))
+    bright = tissue.mask & (own >= rule.deep_ratio + (rule.hyperintense_ratio - rule.deep_ratio) * 2 * added) & ~_outside_tissue(ratio, tissue, knee)
     inner = bright & deep
     labelled, count = ndimage.label(inner, ndimage.generate_binary_structure(3, 2))
-    size = np.bincount(labelled[inner], minlength=count + 1)
-    sure = np.bincount(labelled[inner & tissue.core], minlength=count + 1)
-    enough = (sure >= CORE_PART * size) & (sure * knee.image.voxel_mm3 >= CORE_MM3)
-    kept = np.flatnonzero(enough[1:]) + 1
-    seeds = np.isin(labelled, kept)
-    if not kept.size:
+    if not count:
         return []
-    plane = np.expand_dims(ndimage.generate_binary_structure(2, 1), knee.slice_axis)
-    distance, nearest = ndimage.distance_transform_edt(~seeds, sampling=knee.in_plane_mm, return_indices=True)
+    distance, nearest = ndimage.distance_transform_edt(~inner, sampling=knee.in_plane_mm, return_indices=True)
     near = bright & (distance <= rule.rim_mm + knee.pixel_mm)
-    grown = ndimage.binary_propagation(seeds, plane, mask=near)
+    grown = ndimage.binary_propagation(inner, _in_plane(knee), mask=near)
     owner = np.where(grown, labelled[tuple(nearest)], 0)
-    found = [_measure(np.argwhere(owner == k), tissue, knee, rule) for k in kept]
+    found = [_measure(np.argwhere(owner == k), own, tissue, knee, rule) for k in range(1, count + 1)]
     return sorted(found, key=lambda c: (-c.volume_mm3, tuple(c.voxels[0])))
 
 
-def _threshold(tissue: Tissue, rule: SignalRule) -> np.ndarray:
-    """Least ratio of a hyperintense voxel: falls with depth, as what neighbours can add to it does."""
-    depth = (tissue.depth_mm / rule.rim_mm - 1).clip(0, 1)
-    return rule.hyperintense_ratio + depth * (rule.deep_ratio - rule.hyperintense_ratio)
-
-
-def _own_ratio(ratio: np.ndarray, tissue: Tissue, knee: Knee) -> np.ndarray:
-    """Ratio of the meniscal part of each voxel: what its outside part adds is taken away."""
-    sigma = [1.5 / s for s in knee.spacing_mm]
-    sigma[knee.slice_axis] = min(sigma[knee.slice_axis], 0.5)
-    surely_outside = (tissue.share < 0.1).astype(np.float32)
-    weight = ndimage.gaussian_filter(surely_outside, sigma)
-    outside = ndimage.gaussian_filter(np.clip(ratio, 0, 2) * surely_outside, sigma)
-    outside = np.where(weight > 1e-3, outside / np.maximum(weight, 1e-3), 1.0)
-    share = np.maximum(tissue.share, RIM_SHARE)
-    return (ratio - (1 - share) * outside) / share
-
-
-def _measure(voxels: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalRule) -> Component:
+def _measure(voxels: np.ndarray, own: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalRule) -> Component:
     distance = tissue.surface_mm[tuple(voxels.T)]
     nearest = float(distance.min())
     # With large pixels the first voxel inside the border is already half a pixel away from it.
     limit = max(rule.contact_mm, 0.5 * knee.pixel_mm) + 1e-3
-    touching = voxels[distance <= limit, knee.slice_axis]
+    # A component ends where its signal has fallen to half: blur alone carries some of it nearer to the surface.
+    value = own[tuple(voxels.T)]
+    reaches = (distance <= limit) & (value >= 0.5 * np.quantile(value, 0.9))
+    slices, touching = np.unique(voxels[reaches, knee.slice_axis], return_counts=True)
+    slices = slices[touching >= CONTACT_PIXELS]
     return Component(
         voxels=voxels,
         volume_mm3=len(voxels) * knee.image.voxel_mm3,
         extent_mm=_extent(knee.image.geometry.to_world(voxels)),
         surface_distance_mm=nearest if nearest < OUT_OF_REACH_MM / 2 else None,
-        contact_slices=tuple(int(s) for s in np.unique(touching)),
+        contact_slices=tuple(int(s) for s in slices),
     )
 
 

@@ -49,13 +49,12 @@ class Filling:
 
 def pouch_top_z(knee: Knee, bones: Bones) -> float:
     """World z of the pouch's upper end."""
-    return min(upper_pole_z(knee, bones.pose.patella) + knee.pouch_height_mm, _HIGHEST_MM)
+    return min(float(_upper_pole(knee, bones.pose.patella)[2]) + knee.pouch_height_mm, _HIGHEST_MM)
 
 
-def upper_pole_z(knee: Knee, patella: Frame) -> float:
-    """World z of the patella's upper pole on its axis."""
-    middle = knee.patella_thickness_mm * 0.5
-    return float(patella.to_world(np.array([0.0, middle, knee.patella_height_mm / 2]))[2])
+def _upper_pole(knee: Knee, patella: Frame) -> np.ndarray:
+    """World place of the patella's upper pole on its axis, (3,) mm."""
+    return patella.to_world(np.array([0.0, knee.patella_thickness_mm * 0.5, knee.patella_height_mm / 2]))
 
 
 def plan_filling(knee: Knee, bones: Bones, grid: Grid) -> Filling:
@@ -198,8 +197,7 @@ def true_depths(knee: Knee, bones: Bones, grid: Grid, filling: Filling, fluid: n
 
 def _pole_level(knee: Knee, bones: Bones) -> float:
     """Height of the patella's upper pole along the femur, in the femur's own coordinates (mm)."""
-    middle = np.array([0.0, knee.patella_thickness_mm * 0.5, knee.patella_height_mm / 2])
-    y, z = bones.pose.patella.to_world(middle)[1:]
+    _, y, z = _upper_pole(knee, bones.pose.patella)
     frame = bones.pose.femur
     angle = np.deg2rad(frame.angle_deg)
     return float(-np.sin(angle) * (y - frame.y) + np.cos(angle) * (z - frame.z))
