@@ -15,7 +15,7 @@ VERSIONS = {
     "ingest": "1",
     "segment": "3",
     "score": "2",
-    "collect": "1",
+    "collect": "2",
     "cohort": "3",
     "report": "1",
 }
