@@ -86,7 +86,7 @@ def _targets(cases: Sequence[Case]) -> str:
     return (
         "Dice: mean of the contrasts' means, slices of 3 mm. Volume ICC: all contrasts together, slices of 3 mm. "
         f"Nothing lost: all knees. Grades, depths and the last ICC: knees in {MAIN_NAME}, with the network's labels "
-        "(from image to grade) and, apart, with true ones.\n\n"
+        "(from image to grade) and, apart, with true ones; kappa has quadratic weights.\n\n"
         + table(["", "target", "measured", "", "lowest contrast, or interval", "knees"], rows)
     )
 
