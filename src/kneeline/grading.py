@@ -118,9 +118,11 @@ class MarrowRule:
     version: str = "1"
     source: str = "diameters as quoted of Kornaat, Skeletal Radiol 2005;34:95; three points project decision"
     extent_mm: tuple[float, float] = (5.0, 20.0)
-    # Marrow this bright (0 the bone's marrow, 1 hyaline cartilage) is hyperintense; red marrow stays below. Project
-    # decision, chosen on simulated knees.
+    # Marrow this bright (0 the bone's marrow, 1 hyaline cartilage) and this many times as bright as the bone's marrow
+    # is hyperintense. Red marrow stays below: the first decides at short echo times, the second at long ones, where
+    # cartilage is dark. Project decision, from relaxation times (simulate/tissues.py).
     hyperintense_ratio: float = 0.5
+    times_marrow: float = 1.8
     # A ball of 5 mm. Project decision.
     min_component_mm3: float = 65.0
     # Contrast of marrow and cartilage against the spread of marrow, below which nothing is read. Project decision.

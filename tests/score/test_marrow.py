@@ -14,7 +14,7 @@ THIN, THICK = (0.7, 0.6, 0.6), (3.4, 0.52, 0.52)
 MARROW, RED_MARROW, CARTILAGE, LESION, FLUID = 0.11, 0.19, 0.33, 0.40, 0.57
 
 
-def block(spacing, balls=(), *, marrow=MARROW, red=(), shading=0.0, noise=0.012, scar=False):
+def block(spacing, balls=(), *, marrow=MARROW, lesion=LESION, red=(), shading=0.0, noise=0.012, scar=False):
     """Tibia below z = 0 under 2.5 mm of cartilage and a film of fluid; balls and `red` are (x, y, z, radius)."""
     low, high = np.array([-22.0, -22.0, -32.0]), np.array([22.0, 22.0, 8.0])
     rng = np.random.default_rng(5)
@@ -29,7 +29,7 @@ def block(spacing, balls=(), *, marrow=MARROW, red=(), shading=0.0, noise=0.012,
         at = x + shift * spacing[0]
         grey = np.where(z < -1.0, marrow, np.where(z < 0, 0.03, np.where(z < 2.5, CARTILAGE, FLUID)))
         grey = np.broadcast_to(grey, label.shape).astype(np.float32)
-        for value, group in ((RED_MARROW, red), (LESION, balls)):
+        for value, group in ((RED_MARROW, red), (lesion, balls)):
             for a, b, c, radius in group:
                 inside = (at - a) ** 2 + (y - b) ** 2 + (z - c) ** 2 < radius**2
                 grey = np.where(inside & (z < -1.0), np.float32(value), grey)
@@ -79,6 +79,16 @@ def test_volume_extent_and_grade_of_a_ball(spacing, error, radius, z, grade):
 def test_what_is_no_lesion_is_grade_0(spacing, innocent):
     row = tibia(block(spacing, **innocent))
     assert (row["hyperintense_mm3"], row["marrow_grade"]) == (0, 0)
+
+
+def test_at_long_echo_times_marrow_itself_sets_the_bar():
+    """T2: marrow nearly as bright as cartilage (0.64), a lesion twice as bright; a little brighter is marrow."""
+    found = [
+        tibia(block(THIN, [(0, 0, -5, 6.0)], marrow=0.64 * CARTILAGE, lesion=lesion * CARTILAGE), "T2FS")
+        for lesion in (0.9, 2.1)
+    ]
+    assert [row["marrow_grade"] for row in found] == [0, 1]
+    assert found[1]["hyperintense_mm3"] == pytest.approx(ball_mm3(6.0, -5.0), rel=0.15)
 
 
 def test_shading_changes_a_lesion_little():

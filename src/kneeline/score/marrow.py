@@ -30,7 +30,7 @@ ZONE_MM, EDGE_MM = 12.0, 2.0
 # A component that nowhere comes this near to cartilage is not subchondral.
 REACH_MM = 5.0
 # Marrow this bright, as a share of cartilage: fat suppression has failed.
-SUPPRESSED_BELOW = 0.75
+SUPPRESSED_BELOW = 0.9
 # Nothing smaller than this is looked for, so finer pixels are skipped.
 PIXEL_MM = 0.7
 # Images further apart than this mix a bone's edge with what lies beside it.
@@ -103,7 +103,8 @@ def _read(knee: Knee, level: np.ndarray, zone: np.ndarray, rule: MarrowRule) -> 
         return {}, "fat_not_suppressed"
     if contrast_to_noise(dark) < rule.min_contrast_to_noise:
         return {}, "low_contrast"
-    bright = zone & (_smooth(signal_ratio(level, dark), zone, knee) >= rule.hyperintense_ratio)
+    least = max(rule.hyperintense_ratio, float(signal_ratio(rule.times_marrow * dark.level, dark)))
+    bright = zone & (_smooth(signal_ratio(level, dark), zone, knee) >= least)
     pieces, count = ndimage.label(bright, np.ones((3, 3, 3)))
     reach = ndimage.minimum(_from_cartilage(knee), pieces, np.arange(1, count + 1)) if count else []
     volume, longest = 0.0, 0.0
