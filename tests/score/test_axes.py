@@ -43,6 +43,15 @@ def test_the_axes_turn_with_the_knee(axis, degrees):
     assert np.linalg.det(axes.matrix) == pytest.approx(1)
 
 
+def test_a_wrong_patch_of_femur_before_the_shaft_tilts_nothing():
+    knee = phantom()
+    x, y, z = np.moveaxis(knee.labels.geometry.to_world(np.moveaxis(np.indices(knee.labels.shape), 0, -1)), -1, 0)
+    array = knee.labels.array.copy()
+    array[(np.abs(x) < 5) & (y > 12) & (y < 24) & (z > 80) & (z < 85)] = Label.FEMUR
+    labels = knee.labels.with_array(array)
+    assert degrees_between(knee_axes(canonical(labels, labels, "R")).up, np.array([0, 0, 1.0])) < 2
+
+
 def test_fluid_moves_no_axis():
     full, empty = (knee_axes(phantom(fluid)).matrix for fluid in (BLOCKS.values(), ()))
     assert (full == empty).all()

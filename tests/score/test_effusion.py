@@ -56,9 +56,8 @@ def test_lateral_depth_is_measured_on_the_lateral_side_only():
         {"width": (-52.0, 12.0)},  # the image ends within the patella
     ],
 )
-@pytest.mark.parametrize("side", "RL")
-def test_a_pouch_cut_off_is_flagged_and_never_graded(cut, side):
-    row = measure_effusion(phantom([POUCH], side=side, **cut))
+def test_a_pouch_cut_off_is_flagged_and_never_graded(cut):
+    row = measure_effusion(phantom([POUCH], **cut))
     assert row["pouch_in_view"] is False
     assert "pouch_truncated" in row["flags"]
     assert row["effusion_grade"] is row["effusion_grade_volume"] is None
@@ -84,9 +83,9 @@ def test_an_image_that_ends_within_the_patella_from_the_side_knows_no_midline():
     assert {"patella_cut_off", "lateral_gutter_cut_off"} <= set(row["flags"].split(","))
 
 
-@pytest.mark.parametrize(("side", "width"), [("R", (-36.0, 52.0)), ("L", (-36.0, 52.0))])
-def test_a_gutter_that_is_not_imaged_is_missing_and_one_without_fluid_is_0(side, width):
-    row = measure_effusion(phantom([POUCH], side=side, width=width))
+@pytest.mark.parametrize("side", "RL")
+def test_a_gutter_that_is_not_imaged_is_missing_and_one_without_fluid_is_0(side):
+    row = measure_effusion(phantom([POUCH], side=side, width=(-36.0, 52.0)))
     assert row["medial_gutter_ml"] is None
     assert row["lateral_gutter_ml"] == 0
     assert row["flags"] == "medial_gutter_cut_off"

@@ -29,7 +29,8 @@ def test_a_distended_recess_is_no_cyst():
     """12 mm of fluid on the back of the condyle: the outer 8 mm hang broadly on the inner ones."""
     row = measure_effusion(phantom([((-30, -40, 2), (-8, -28, 28))]))
     assert row["popliteal_cyst_ml"] == 0
-    assert row["posterior_ml"] == row["fluid_ml"] > 6
+    assert row["posterior_ml"] == pytest.approx(row["fluid_ml"], abs=0.05)
+    assert row["fluid_ml"] > 6
 
 
 def test_a_small_collection_behind_is_no_cyst():

@@ -74,7 +74,7 @@ def simulated():
     return labels, (capsule.array == Label.JOINT_FLUID) & (labels.array == 0)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_adding_fluid_inside_the_joint_never_lowers_a_grade(simulated, seed):
     """Balls of fluid at random places of the distended joint's cavity, one after another."""
     labels, room = simulated
@@ -95,7 +95,7 @@ def test_adding_fluid_inside_the_joint_never_lowers_a_grade(simulated, seed):
     assert rows[-1]["fluid_ml"] > rows[0]["fluid_ml"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_fluid_that_the_image_cuts_off_is_never_graded(seed):
     """A full pouch in images that end somewhere within it, above or at a side."""
     rng = np.random.default_rng(seed)

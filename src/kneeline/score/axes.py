@@ -123,5 +123,11 @@ def _slope(femur: np.ndarray, ceiling: float) -> tuple[float, str]:
         line = front if source == "anterior_cortex" else (front + back) / 2
         there = np.isfinite(line)
         if there.sum() * _LEVEL_MM >= least - _LEVEL_MM:
-            return float(np.polyfit(np.flatnonzero(there) * _LEVEL_MM, line[there], 1)[0]), source
+            return _median_slope(np.flatnonzero(there) * _LEVEL_MM, line[there]), source
     return 0.0, "scanner"
+
+
+def _median_slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Slope of a line through points of which some may lie far off (Theil 1950, Sen 1968)."""
+    i, j = np.triu_indices(len(x), 1)
+    return float(np.median((y[j] - y[i]) / (x[j] - x[i])))
