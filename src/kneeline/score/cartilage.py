@@ -20,7 +20,8 @@ from scipy import ndimage
 from kneeline.grading import grade_cartilage
 from kneeline.labels import CARTILAGES, Label
 from kneeline.score.defects import find_defects
-from kneeline.score.frame import Knee, box_around, canonical, to_scanner
+from kneeline.score.frame import Knee, box_around, canonical, distance_in_images, to_scanner
+from kneeline.score.pits import open_pits
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, Volume, resample
@@ -48,6 +49,8 @@ FINE_MM = 0.8
 GRAZED_COSINE = 0.5
 VERTEX_MM = 0.9  # distance of vertices, about
 MIN_VERTICES = 50
+# Share of a plate's outline that must be as bright as fluid to be flagged.
+FLUID_SHARE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,7 @@ class ThicknessMap:
 
 def measure_cartilage(knee: Knee) -> list[Row]:
     """One row of tables.CARTILAGE (without knee keys) a plate; a plate that is not outlined has missing values."""
+    pits = open_pits(knee)
     rows = []
     for label in CARTILAGES:
         row: Row = {
@@ -88,7 +92,7 @@ def measure_cartilage(knee: Knee) -> list[Row]:
             "defect_depth_pct": None,
             "defect_judged_pct": None,
         }
-        surface = thickness_map(knee, label)
+        surface = thickness_map(pits.knee, label)
         if surface is None:
             flags = ["not_segmented"]
         else:
@@ -99,6 +103,8 @@ def measure_cartilage(knee: Knee) -> list[Row]:
             flags = ["experimental"]
             if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM:
                 flags.append("interpolated_outlines")
+            if pits.opened_mm3[label] >= FLUID_SHARE * knee.mask(label).sum() * knee.labels.voxel_mm3:
+                flags.append("fluid_in_outline")
         row = as_stored(row)
         grade = grade_cartilage(row["defect_area_mm2"], row["defect_depth_pct"], row["defect_judged_pct"])
         if surface is not None and grade is None:
@@ -107,9 +113,9 @@ def measure_cartilage(knee: Knee) -> list[Row]:
     return rows
 
 
-def thickness_rows(labels: Volume, laterality: str) -> list[Row]:
+def thickness_rows(image: Volume, labels: Volume, laterality: str) -> list[Row]:
     """Rows of tables.THICKNESS: the maps of all plates, in the world of the scan."""
-    knee = canonical(labels, labels, laterality)
+    knee = open_pits(canonical(image, labels, laterality)).knee
     rows: list[Row] = []
     for label in CARTILAGES:
         surface = thickness_map(knee, label)
@@ -167,8 +173,7 @@ def _interpolated(knee: Knee, mask: np.ndarray) -> Volume:
     axis = knee.slice_axis
     if knee.slice_spacing_mm <= INTERPOLATE_ABOVE_MM or not mask.any():
         return knee.labels.with_array(mask.astype(np.float32))
-    height = ndimage.distance_transform_edt(mask, sampling=knee.in_plane_mm)
-    height -= ndimage.distance_transform_edt(~mask, sampling=knee.in_plane_mm)
+    height = distance_in_images(~mask, knee) - distance_in_images(mask, knee)
     limit = knee.slice_spacing_mm
     height = knee.labels.with_array(np.clip(height, -limit, limit).astype(np.float32))
     parts = int(np.ceil(knee.slice_spacing_mm / FINE_MM))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtr
 
-from kneeline.score.frame import Knee
+from kneeline.score.frame import Knee, distance_in_images
 
 # Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
 BORDER_BLUR_PIXELS = 0.45
@@ -42,7 +42,7 @@ def outline_height(mask: np.ndarray, knee: Knee) -> np.ndarray:
 
 
 def _depth(mask: np.ndarray, knee: Knee) -> np.ndarray:
-    distance = ndimage.distance_transform_edt(mask, sampling=knee.in_plane_mm)
+    distance = distance_in_images(~mask, knee)
     return np.where(mask, np.maximum(distance - 0.5 * knee.pixel_mm, 0), 0)
 
 
