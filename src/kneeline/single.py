@@ -40,7 +40,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         If the series cannot be used, its side is not known, or two sources name different sides.
     """
     knee, segmentation = _load_and_segment(path, laterality)
-    from kneeline.score.run import score_knee
+    from kneeline.score.run import echo_time_ms, score_knee
 
     scores = score_knee(
         knee.image,
@@ -49,6 +49,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         knee.echoes,
         knee.echo_times_ms,
         contrast=knee.sidecar.get("ContrastClass"),
+        echo_time_ms=echo_time_ms(knee.sidecar),
     )
     source = knee.laterality_source or "fibula"
     return ScoredKnee(
@@ -145,7 +146,7 @@ def write(knee: ScoredKnee, folder: Path) -> None:
     write_volume(folder / f"knee-{knee.laterality}_dseg.nii.gz", knee.labels)
     labels.write_dseg_tsv(folder / "dseg.tsv")
     tables.write_text(folder / f"knee-{knee.laterality}_scores.json", as_json(knee))
-    thickness = thickness_rows(knee.labels, knee.laterality)
+    thickness = thickness_rows(knee.image, knee.labels, knee.laterality)
     tables.write_table(folder / f"knee-{knee.laterality}_thickness.tsv", thickness, tables.THICKNESS)
     draw(
         folder / f"knee-{knee.laterality}_overlay.png",

@@ -118,7 +118,7 @@ def test_the_map_says_where():
 def test_rows_of_the_map_are_in_the_world_of_the_scan():
     """Of a left knee, the mirror image, x changes its sign and nothing else."""
     labels = dome(THIN, [pit(4.0, 1.0)]).labels
-    right, left = thickness_rows(labels, "R"), thickness_rows(mirror(labels), "L")
+    right, left = thickness_rows(labels, labels, "R"), thickness_rows(mirror(labels), mirror(labels), "L")
     assert len(right) == len(left) > 1000
     for r, m in zip(right[::97], left[::97], strict=True):
         assert m == {**r, "x_mm": pytest.approx(-r["x_mm"])}

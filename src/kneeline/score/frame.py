@@ -94,6 +94,19 @@ def canonical(image: Volume, labels: Volume, laterality: str) -> Knee:
     )
 
 
+def thinning(knee: Knee, pixel_mm: float) -> list[int]:
+    """Which voxels to keep along each axis, every how many, for spacings of about `pixel_mm`."""
+    return [max(round(pixel_mm / spacing), 1) for spacing in knee.spacing_mm]
+
+
+def thinned(knee: Knee, pixel_mm: float) -> Knee:
+    """The knee on a coarser grid: voxels left out, nothing averaged."""
+    steps = thinning(knee, pixel_mm)
+    every = tuple(slice(None, None, step) for step in steps)
+    scale = np.diag([*steps, 1.0])
+    return Knee(*(Volume(np.ascontiguousarray(v.array[every]), v.affine @ scale) for v in (knee.image, knee.labels)))
+
+
 def to_scanner(points_mm: np.ndarray, laterality: str) -> np.ndarray:
     """Points (N, 3) of the right-knee world back in the world of the scan."""
     return points_mm * ([-1, 1, 1] if medial_sign(laterality) > 0 else [1, 1, 1])

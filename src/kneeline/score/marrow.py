@@ -16,11 +16,10 @@ from scipy import ndimage
 
 from kneeline.grading import MARROW, MarrowRule, grade_marrow
 from kneeline.labels import CARTILAGES, Label
-from kneeline.score.frame import Knee, box_around
+from kneeline.score.frame import Knee, box_around, thinned
 from kneeline.score.references import contrast_to_noise, measure_brightness, measure_dark, signal_ratio
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
-from kneeline.volume import Volume
 
 BONES = {Label.FEMUR: "femur", Label.TIBIA: "tibia", Label.PATELLA: "patella"}
 # Contrast classes (tables.SERIES) in which marrow lesions are bright and marrow is dark.
@@ -68,14 +67,7 @@ def measure_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) 
 def _around_the_joint(knee: Knee) -> Knee | None:
     """The box around all cartilage and the zone below it, fine pixels thinned out."""
     box = box_around(knee.mask(*CARTILAGES), knee.spacing_mm, ZONE_MM + EDGE_MM)
-    return None if box is None else _thinned(knee.crop(box))
-
-
-def _thinned(knee: Knee) -> Knee:
-    steps = [max(round(PIXEL_MM / spacing), 1) for spacing in knee.spacing_mm]
-    every = tuple(slice(None, None, step) for step in steps)
-    scale = np.diag([*steps, 1.0])
-    return Knee(*(Volume(np.ascontiguousarray(v.array[every]), v.affine @ scale) for v in (knee.image, knee.labels)))
+    return None if box is None else thinned(knee.crop(box), PIXEL_MM)
 
 
 def _subchondral(knee: Knee) -> np.ndarray:
