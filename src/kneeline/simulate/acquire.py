@@ -159,8 +159,13 @@ def sample_slices(signal: Volume, acquisition: Acquisition) -> np.ndarray:
 
 
 def majority_labels(labels: Volume, acquisition: Acquisition) -> np.ndarray:
-    """The label that fills most of each voxel of the images, uint8; of equals the smaller."""
-    offsets, _ = slice_profile(acquisition, _SUB_SLICE_MM)
+    """The label that fills most of each voxel of the images, uint8; of equals the smaller.
+
+    The sheets are odd in number: two labels that share a voxel never tie. With four sheets ties were so common where
+    thin structures lie oblique to the slices that they lost a tenth of their volume to bone and background.
+    """
+    n = max(int(round(acquisition.slice_thickness_mm / _SUB_SLICE_MM)), 1) | 1
+    offsets = (np.arange(n) - (n - 1) / 2) * acquisition.slice_thickness_mm / n
     planes = list(_planes(labels, acquisition, offsets, sitk.sitkNearestNeighbor))
     best = np.ascontiguousarray(planes[0])
     mixed = np.zeros(best.shape[::-1], bool).transpose(2, 1, 0)

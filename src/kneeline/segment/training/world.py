@@ -23,6 +23,7 @@ from kneeline.simulate.tissues import RELAXATION
 SIDE = 192  # pixels of a training image
 STACK = 8  # training images of a stack
 WHOLE = 255  # parts of a pixel
+_SAMPLES = 5  # of a pixel: even across the slice, at random over its area; odd, so that two classes never tie
 _COARSE = 8  # the deformation is computed on every eighth pixel
 _NOISE, _NOISE_MM = 128, 0.5  # side of the periodic noise volumes, voxels, and their voxel
 
@@ -207,8 +208,7 @@ def simulate_stack(
     cropped
         Sometimes let the field of view end inside the image.
     """
-    # Samples of a pixel: spread evenly across the slice, at random over the pixel's area.
-    n, subs = acquisition.n_slices, int(np.clip(round(acquisition.thickness_mm / 0.8), 4, 5))
+    n, subs = acquisition.n_slices, _SAMPLES
     if centre_mm is None:
         span = (n - 2) * acquisition.spacing_mm / 2
         low, high = anatomy.low_mm[0] - 8 + span, anatomy.high_mm[0] + 8 - span
