@@ -1,101 +1,107 @@
-"""Scores of simulated knees with their true labels against what was built into them.
+"""Signal grades of simulated knees against what was built into them, with true labels or with the network's.
 
-    python bench/score_truth.py --knees 24 --contrast PDFS
+    python bench/score_truth.py --first 19998 --knees 18 --outlines truth network
+    python bench/score_truth.py --first 19998 --knees 90 --contrasts PDFS-3 --outlines truth network
 
-What is wrong here is wrong in `kneeline.score` alone: the labels are true. Prints the confusion matrix of the signal
-grade by region with quadratic-weighted kappa, volumes, and fluid.
+The knees are those of `kneeline.validate.plan`, by number: contrasts and slices take turns. What is wrong with true
+labels is wrong in imaging and in `kneeline.score`; the difference to the network's is segmentation. Prints per kind of
+outline the confusion matrix of the grade over all regions, then by region and by contrast, with quadratic-weighted
+kappa, and how the fluid's volume came out.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections import defaultdict
 
 import numpy as np
 
-from kneeline.grading import GRADES, MENISCI, REGIONS
+from kneeline.errors import Refusal
+from kneeline.grading import GRADES
 from kneeline.score.run import Scores, score_knee
-from kneeline.simulate.acquire import PROTOCOLS, Acquired, acquire
-from kneeline.simulate.knee import Lesion, Truth, build_knee, sample_parameters
+from kneeline.segment.predict import segment
+from kneeline.simulate.run import SimulatedScan
+from kneeline.validate.plan import Plan, plan, simulate
 
-
-def simulated_knees(n: int, contrast: str, seed: int) -> Iterator[tuple[str, Acquired, Truth]]:
-    """Side, images and truth of `n` knees: each region is grade 0 in half of them, else 1 to 3; fluid 1 to 45 mL."""
-    k, made = 0, 0
-    while made < n:
-        rng = np.random.default_rng([seed, k])
-        k += 1
-        side = "LR"[made % 2]
-        lesions = [
-            Lesion(meniscus, region, int(grade))
-            for meniscus in MENISCI
-            for region in REGIONS
-            if (grade := rng.choice(GRADES, p=[0.4, 0.2, 0.2, 0.2]))
-        ]
-        fluid_ml = float(np.exp(rng.uniform(np.log(1), np.log(45))))
-        try:
-            knee = build_knee(sample_parameters(rng, side), lesions, fluid_ml=fluid_ml, spacing_mm=0.7)
-        except ValueError:  # this knee's meniscus is too thin for that lesion, or its joint for that much fluid
-            continue
-        made += 1
-        yield side, acquire(knee, PROTOCOLS[contrast], seed=seed + k), knee.truth
-
-
-def quadratic_kappa(table: np.ndarray) -> float:
-    """Quadratic-weighted kappa of a square table of counts."""
-    grade = np.arange(len(table))
-    cost = (grade[:, None] - grade) ** 2
-    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
-    return float(1 - (cost * table).sum() / (cost * expected).sum())
+OUTLINES = ("truth", "network")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--knees", type=int, default=24)
-    parser.add_argument("--contrast", choices=list(PROTOCOLS), default="PDFS")
-    parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, help="number of the first knee of the plan")
+    parser.add_argument("--knees", type=int, default=18)
+    parser.add_argument("--contrasts", nargs="*", help="only these, such as PDFS-3 (mm)")
+    parser.add_argument("--outlines", nargs="+", choices=OUTLINES, default=["truth"])
     arguments = parser.parse_args()
-    pairs, fluid, seconds = [], [], 0.0
-    for side, acquired, truth in simulated_knees(arguments.knees, arguments.contrast, arguments.seed):
-        start = time.process_time()
-        scores = score_knee(acquired.image, acquired.labels, side)
-        seconds += time.process_time() - start
-        pairs += compare_grades(scores, truth)
-        effusion = scores.effusion
-        fluid.append((truth.fluid_ml, effusion["fluid_ml"], truth.suprapatellar_ml, effusion["suprapatellar_ml"]))
-    print(f"{arguments.knees} knees, {arguments.contrast}, true labels, {seconds / arguments.knees:.2f} CPU s a knee\n")
-    print_grades(pairs)
-    print_fluid(np.array(fluid))
+    grades, fluid, seconds, used = defaultdict(list), defaultdict(list), 0.0, 0
+    for number in range(arguments.first, arguments.first + arguments.knees):
+        knee = plan(number)
+        name = f"{knee.contrast}-{knee.slice_thickness_mm:g}"
+        if arguments.contrasts and name not in arguments.contrasts:
+            continue
+        try:
+            scan = simulate(knee)
+        except ValueError as error:
+            print(f"knee {number} cannot be built: {error}")
+            continue
+        used += 1
+        for outlines in arguments.outlines:
+            try:
+                labels = scan.labels if outlines == "truth" else segment(scan.image, knee.laterality).labels
+                start = time.process_time()
+                scores = score_knee(scan.image, labels, knee.laterality)
+            except Refusal as refusal:
+                print(f"knee {number} is refused: {refusal.code}")
+                continue
+            seconds += time.process_time() - start
+            grades[outlines] += compare_grades(scan, knee, name, scores)
+            fluid[outlines].append((scan.knee.truth.fluid_ml, scores.effusion["fluid_ml"]))
+    print(f"{used} knees, {seconds / max(used * len(arguments.outlines), 1):.2f} CPU s to score one")
+    for outlines in arguments.outlines:
+        print(f"\n## outlines: {outlines}")
+        print_grades(grades[outlines])
+        error = np.diff(np.array(fluid[outlines]), axis=1).ravel()
+        print(f"fluid mL: bias {error.mean():+.2f}, SD {error.std():.2f}, largest {np.abs(error).max():.2f}")
 
 
-def compare_grades(scores: Scores, truth: Truth) -> list[tuple]:
-    """(region, true grade, row) of each region."""
-    return [(row["region"], truth.grade(row["meniscus"], row["region"]), row) for row in scores.meniscus]
+def compare_grades(scan: SimulatedScan, knee: Plan, contrast: str, scores: Scores) -> list[tuple]:
+    """(contrast, region, true grade, found grade) of each region; wrong ones are printed."""
+    rows = []
+    for row in scores.meniscus:
+        true, found = scan.knee.truth.grade(row["meniscus"], row["region"]), row["signal_grade"]
+        rows.append((contrast, row["region"], true, found))
+        if true != found:
+            print(f"{knee.name}: {row['meniscus']} {row['region']} true {true} found {found}, flags {row['flags']}")
+    return rows
 
 
-def print_grades(pairs: list[tuple]) -> None:
-    for name in ("all", *REGIONS):
-        chosen = [(true, row["signal_grade"]) for region, true, row in pairs if name in ("all", region)]
-        graded = [(t, g) for t, g in chosen if g is not None]
-        table = np.zeros((4, 4), int)
-        for true, grade in graded:
-            table[true, grade] += 1
-        exact, missing = np.trace(table) / max(table.sum(), 1), len(chosen) - len(graded)
-        print(f"{name}: quadratic kappa {quadratic_kappa(table):.3f}, exact {exact:.3f}, missing {missing}")
+def quadratic_kappa(table: np.ndarray) -> float:
+    """Quadratic-weighted kappa of a square table of counts; NaN where all are of one grade."""
+    grade = np.arange(len(table))
+    cost = (grade[:, None] - grade) ** 2
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    chance = (cost * expected).sum()
+    return float(1 - (cost * table).sum() / chance) if chance else float("nan")
+
+
+def print_grades(rows: list[tuple]) -> None:
+    groups = {"all": rows}
+    for column in (1, 0):
+        for name in sorted({row[column] for row in rows}):
+            groups[name] = [row for row in rows if row[column] == name]
+    for name, chosen in groups.items():
+        table = np.zeros((len(GRADES),) * 2, int)
+        for *_, true, found in chosen:
+            if found is not None:
+                table[true, found] += 1
+        missing, exact = len(chosen) - table.sum(), np.trace(table) / max(table.sum(), 1)
+        print(f"{name}: {len(chosen)} regions, quadratic kappa {quadratic_kappa(table):.3f}, exact {exact:.3f}", end="")
+        print(f", not graded {missing}" if missing else "")
         if name == "all":
             print("  true \\ found " + " ".join(f"{g:5d}" for g in GRADES))
             for true in GRADES:
                 print(f"  {true:12d} " + " ".join(f"{n:5d}" for n in table[true]))
-
-
-def print_fluid(fluid: np.ndarray) -> None:
-    for name, true, found in (("fluid", *fluid[:, :2].T), ("suprapatellar", *fluid[:, 2:].T)):
-        error = found - true
-        print(
-            f"{name} mL: bias {error.mean():+.2f}, SD {error.std(ddof=1):.2f}, "
-            f"largest {np.abs(error).max():.2f}, r {np.corrcoef(true, found)[0, 1]:.4f}"
-        )
 
 
 if __name__ == "__main__":

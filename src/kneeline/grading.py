@@ -17,6 +17,8 @@ RECESSES = ("suprapatellar", "patellofemoral", "medial_gutter", "lateral_gutter"
 STRIKE_STYLES = ("rearfoot", "midfoot", "forefoot", "mixed")
 STRIKE_GROUPS = ("non_rearfoot", "rearfoot")
 GRADES = (0, 1, 2, 3)
+SIGNAL_SHAPES = ("globular", "linear")
+SURFACES = ("superior", "inferior", "both")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class SignalRule:
     """
 
     name: str = "signal_grade"
-    version: str = "1"
+    version: str = "2"
     source: str = "Shellock AJR 1991;157:1239 for 0-3; two-slice-touch: De Smet and Tuite AJR 2006"
-    # Signal ratio (0 dark meniscus, 1 hyaline cartilage beside it) from which tissue is hyperintense: next to the
-    # border, where neighbours share its pixels, and from twice `rim_mm` inwards, where they do not and a lesion thinner
-    # than the slice is still seen. Project decision, chosen on simulated knees (docs/scoring.md).
+    # Signal ratio (0 dark meniscus, 1 hyaline cartilage beside it) from which tissue is hyperintense: `deep_ratio`
+    # where no neighbour shares the voxel, so that a lesion thinner than the slice is still seen, and the more the more
+    # neighbours may add to it, up to `hyperintense_ratio` where half of it may be tissue as bright as cartilage.
+    # Project decision, chosen on simulated knees (docs/scoring.md).
     hyperintense_ratio: float = 0.65
     deep_ratio: float = 0.35
     # Depth below the meniscus' border at which signal is its own, not that of a neighbour sharing the pixel: one and

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kneeline.grading import REGIONS, SIGNAL, SignalRule, grade_signal
+from kneeline.grading import REGIONS, SIGNAL, SIGNAL_SHAPES, SignalRule, grade_signal
 from kneeline.labels import MENISCI, Label
 from kneeline.score import references
 from kneeline.score.echo_train import EchoTrain, region_t2
 from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
+from kneeline.score.mimics import mimic_flags
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
 from kneeline.score.rows import as_stored
@@ -40,7 +41,9 @@ class _Meniscus:
     cortex: float | None
 
 
-def measure_menisci(knee: Knee, train: EchoTrain | None = None, rule: SignalRule = SIGNAL) -> list[Row]:
+def measure_menisci(
+    knee: Knee, train: EchoTrain | None = None, rule: SignalRule = SIGNAL, *, echo_time_ms: float | None = None
+) -> list[Row]:
     """Rows of tables.MENISCUS without knee keys: medial then lateral, front to back.
 
     A meniscus that is not outlined has rows with missing values and the flag `not_segmented`.
@@ -54,7 +57,7 @@ def measure_menisci(knee: Knee, train: EchoTrain | None = None, rule: SignalRule
         if meniscus is None:
             rows += [_empty_row(name, region) | {"flags": "not_segmented"} for region in REGIONS]
         else:
-            rows += _rows(name, meniscus, others[0].dark if others else None, train, rule)
+            rows += _rows(name, meniscus, others[0].dark if others else None, train, rule, echo_time_ms)
     return rows
 
 
@@ -86,17 +89,23 @@ def _look_at(knee: Knee, label: Label, inner: np.ndarray, rule: SignalRule) -> _
 def _empty_row(meniscus: str, region: str) -> Row:
     names = (
         "volume_mm3", "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm",
-        "surface_distance_mm", "surface_slices", "signal_grade", "t2_ms", "t2_se_ms", "t2_epg_ms",
+        "signal_shape", "surface_distance_mm", "surface", "surface_slices", "signal_grade",
+        "t2_ms", "t2_se_ms", "t2_epg_ms",
     )  # fmt: skip
     return {"meniscus": meniscus, "region": region} | dict.fromkeys(names)
 
 
 def _rows(
-    name: str, meniscus: _Meniscus, other: DarkLevel | None, train: EchoTrain | None, rule: SignalRule
+    name: str,
+    meniscus: _Meniscus,
+    other: DarkLevel | None,
+    train: EchoTrain | None,
+    rule: SignalRule,
+    echo_time_ms: float | None,
 ) -> list[Row]:
     knee, tissue = meniscus.knee, meniscus.tissue
     flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_SLICE_MM else []
-    ratio, components = None, []
+    ratio, components, worst = None, [], None
     if meniscus.brightness is None or meniscus.dark is None:
         flags.append("no_reference")
     else:
@@ -121,11 +130,14 @@ def _rows(
         extra = ["few_voxels"] if inner.sum() < max(FEW_VOXELS, FEW_SHARE * here.sum()) else []
         if ratio is not None and inner.any():
             row["signal_ratio"] = _brightest_tenth(ratio[inner])
-            row |= _signal(components, shares[index], row["volume_mm3"], rule)
+            worst = _worst(components, shares[index], rule)
+            row |= _signal(components, shares[index], worst, row["volume_mm3"], rule)
         row = as_stored(row)
         row["signal_grade"] = grade_row(row, rule)
         if row["signal_grade"] == 2 and row["surface_slices"]:
             extra.append("contact_one_slice")
+        if row["signal_grade"]:
+            extra += mimic_flags(name, region, components[worst], here, ratio, knee, echo_time_ms)
         rows.append(row | {"flags": ",".join(flags + extra) or None})
     return rows
 
@@ -158,24 +170,34 @@ def region_shares(
     return shares
 
 
-def _signal(components: list[Component], share: dict[int, float], volume_mm3: float, rule: SignalRule) -> Row:
+def _worst(components: list[Component], share: dict[int, float], rule: SignalRule) -> int | None:
+    """Of a region's components that count, the one graded highest; where none counts, the largest; None of none."""
+    counted = {k: mm3 for k, mm3 in share.items() if mm3 >= rule.min_component_mm3}
+    if counted:
+        return max(counted, key=lambda k: _severity(components[k], share[k], rule))
+    return max(share, key=share.get) if share else None
+
+
+def _signal(
+    components: list[Component], share: dict[int, float], worst: int | None, volume_mm3: float, rule: SignalRule
+) -> Row:
     """Signal columns of a region: volume of all components that count, the rest from the one graded highest.
 
-    Where none counts, the largest stands for what was seen: its volume grades as 0.
+    Where none counts, the largest stands for what was seen: its volume grades as 0, and it has no shape.
     """
-    counted = [k for k, mm3 in share.items() if mm3 >= rule.min_component_mm3]
-    if not counted and share:
-        counted = [max(share, key=share.get)]
-    if not counted:
+    if worst is None:
         return {"hyperintense_mm3": 0.0, "hyperintense_pct": 0.0, "signal_extent_mm": 0.0, "surface_slices": 0}
-    worst = max(counted, key=lambda k: _severity(components[k], share[k], rule))
-    total = sum(share[k] for k in counted)
+    component, counts = components[worst], share[worst] >= rule.min_component_mm3
+    total = sum(mm3 for mm3 in share.values() if mm3 >= rule.min_component_mm3) if counts else share[worst]
+    linear = component.extent_mm >= rule.linear_extent_mm
     return {
         "hyperintense_mm3": total,
         "hyperintense_pct": min(100 * total / volume_mm3, 100.0) if volume_mm3 else None,
-        "signal_extent_mm": components[worst].extent_mm,
-        "surface_distance_mm": components[worst].surface_distance_mm,
-        "surface_slices": len(components[worst].contact_slices),
+        "signal_extent_mm": component.extent_mm,
+        "signal_shape": SIGNAL_SHAPES[linear] if counts else None,
+        "surface_distance_mm": component.surface_distance_mm,
+        "surface": component.surface if counts else None,
+        "surface_slices": len(component.contact_slices),
     }
 
 

@@ -18,7 +18,7 @@ from kneeline.score.frame import Knee, distance_in_images
 
 # Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
 BORDER_BLUR_PIXELS = 0.45
-# An outline is drawn to half a pixel.
+# An outline is known to this much.
 OUTLINE_PIXELS = 0.5
 # Share of a slice's spacing over which it is averaged: the rest is the gap between slices.
 SLICE_FILL = 0.88
@@ -37,13 +37,8 @@ NEAR_PIXELS = (1.0, 2.0, 6.0)
 
 def outline_height(mask: np.ndarray, knee: Knee) -> np.ndarray:
     """Signed in-plane distance (mm) of each voxel's centre to the outline of its image, positive inside."""
-    height = _depth(mask, knee) - _depth(~mask, knee)
+    height = in_plane_depth(mask, knee) - in_plane_depth(~mask, knee)
     return np.where(mask, np.maximum(height, 0.01), np.minimum(height, -0.01)).astype(np.float32)
-
-
-def _depth(mask: np.ndarray, knee: Knee) -> np.ndarray:
-    distance = distance_in_images(~mask, knee)
-    return np.where(mask, np.maximum(distance - 0.5 * knee.pixel_mm, 0), 0)
 
 
 def meniscal_share(height: np.ndarray, knee: Knee) -> np.ndarray:

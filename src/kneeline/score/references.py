@@ -20,6 +20,8 @@ from kneeline.volume import to_sitk
 
 # Scale on which the bright reference may change: the coil's shading does, tissue does not.
 FIELD_SIGMA_MM = 15.0
+# Share of the labelled voxels that may be darker than the image's zero: noise.
+FLOOR_QUANTILE = 0.01
 # Fewer reference voxels than this are not trusted.
 MIN_REFERENCE_VOXELS = 40
 # A meniscus this much (share of the bright reference) darker than the other lends it its dark level:
@@ -31,9 +33,9 @@ ABOVE_CORTEX = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Brightness:
-    """The image of a meniscus' surroundings divided by the local bright reference.
+    """The image of a meniscus' surroundings, from its darkest tissue (0) to the local bright reference (1).
 
-    level: (I, J, K), 1 = bright reference; source: what served as reference, `cartilage` or `joint_fluid`.
+    level: (I, J, K); source: what served as reference, `cartilage` or `joint_fluid`.
     """
 
     level: np.ndarray
@@ -42,7 +44,10 @@ class Brightness:
 
 def measure_brightness(knee: Knee) -> Brightness | None:
     """`knee` is a crop around one meniscus. None where neither cartilage nor fluid can serve."""
-    image = knee.image.array
+    floor = _floor(knee)
+    if floor is None:
+        return None
+    image = knee.image.array - floor
     for source, labels in (("cartilage", CARTILAGES), ("joint_fluid", (Label.JOINT_FLUID,))):
         tissue = knee.mask(*labels)
         core = tissue & (in_plane_depth(tissue, knee) >= knee.pixel_mm)
@@ -52,6 +57,13 @@ def measure_brightness(knee: Knee) -> Brightness | None:
                 if field is not None:
                     return Brightness(image / field, source)
     return None
+
+
+def _floor(knee: Knee) -> np.float32 | None:
+    """The darkest that labelled tissue gets, cortical bone as a rule: the image's zero, so that a constant added to all
+    its values changes nothing. Unlabelled voxels have no say: a border of zeros around an image is no tissue."""
+    tissue = knee.image.array[knee.labels.array > 0]
+    return np.float32(np.quantile(tissue, FLOOR_QUANTILE)) if tissue.size else None
 
 
 def in_plane_depth(mask: np.ndarray, knee: Knee) -> np.ndarray:

@@ -43,6 +43,7 @@ def score_knee(
     echo_times_ms: Sequence[float] | None = None,
     *,
     contrast: str | None = None,
+    echo_time_ms: float | None = None,
 ) -> Scores:
     """Measure and grade one knee.
 
@@ -56,6 +57,8 @@ def score_knee(
         All echoes on the same grid, (I, J, K, echoes), and their times, for T2.
     contrast
         Contrast class (tables.SERIES), for marrow: it is read on fat-suppressed spin echoes only.
+    echo_time_ms
+        Of the image, for the flag `magic_angle`.
 
     Raises
     ------
@@ -77,7 +80,8 @@ def score_knee(
         )
     knee = canonical(image, labels, laterality)
     side = {"laterality": laterality}
-    regions = measure_menisci(knee, read_train(knee, image, laterality, echoes, echo_times_ms))
+    train = read_train(knee, image, laterality, echoes, echo_times_ms)
+    regions = measure_menisci(knee, train, echo_time_ms=echo_time_ms)
     return Scores(
         meniscus=[side | row for row in regions],
         extrusion=[side | row for row in measure_extrusion(knee, regions)],
@@ -85,6 +89,12 @@ def score_knee(
         cartilage=[side | row for row in measure_cartilage(knee)],
         marrow=[side | row for row in measure_marrow(knee, contrast)],
     )
+
+
+def echo_time_ms(sidecar: dict) -> float | None:
+    """Echo time (ms) of an image from its sidecar (seconds), None where that does not tell."""
+    seconds = sidecar.get("EchoTime")
+    return None if seconds is None else 1000 * float(seconds)
 
 
 def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> Row:
@@ -148,4 +158,12 @@ def _score_files(scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: 
     if (ingest_dir / f"{scan_id}_echoes.nii.gz").exists():
         echoes, _ = read_echoes(ingest_dir / f"{scan_id}_echoes.nii.gz")
         times = [1000 * t for t in sidecar["EchoTimes"]]
-    return score_knee(image, labels, laterality, echoes, times, contrast=sidecar.get("ContrastClass"))
+    return score_knee(
+        image,
+        labels,
+        laterality,
+        echoes,
+        times,
+        contrast=sidecar.get("ContrastClass"),
+        echo_time_ms=echo_time_ms(sidecar),
+    )

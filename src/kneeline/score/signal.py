@@ -54,7 +54,8 @@ class Component:
     """One hyperintense component.
 
     voxels: (N, 3) indices; extent_mm: largest distance of two of its voxels; surface_distance_mm: from its nearest
-    voxel's centre to the nearest articular face (None if no image shows one); contact_slices: images with contact.
+    voxel's centre to the nearest articular face (None if no image shows one); contact_slices: images with contact;
+    surface: the articular surface it touches there, `superior`, `inferior`, `both` or None.
     """
 
     voxels: np.ndarray
@@ -62,6 +63,7 @@ class Component:
     extent_mm: float
     surface_distance_mm: float | None
     contact_slices: tuple[int, ...]
+    surface: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +71,9 @@ class Tissue:
     """A meniscus as tissue.
 
     mask: its voxels, holes within an image filled; height_mm: signed in-plane distance to its outline, positive inside;
-    core: voxels whose signal is surely its own; inner: voxels with meniscus in the image before and after; superior_mm, inferior_mm: in-plane distance to the nearest articular
-    face towards femur and tibia, OUT_OF_REACH_MM where there is none; open_mm: the same to the rest of the border, the
-    capsular side and the free edge.
+    core: voxels whose signal is surely its own; inner: voxels with meniscus in the image before and in the one after;
+    superior_mm, inferior_mm: in-plane distance to the nearest articular face towards femur and tibia, OUT_OF_REACH_MM
+    where there is none; open_mm: the same to the rest of the border, the capsular side and the free edge.
     """
 
     mask: np.ndarray
@@ -92,7 +94,7 @@ def meniscus_tissue(knee: Knee, label: Label, rule: SignalRule = SIGNAL) -> Tiss
     mask = _fill_holes(knee.mask(label), knee.slice_axis)
     height = outline_height(mask, knee)
     core = mask & (height >= rule.rim_mm) & (meniscal_share(height, knee) >= CORE_SHARE)
-    inner = mask & np.all([m for m in beside(mask, knee.slice_axis)], axis=0)
+    inner = mask & np.all(beside(mask, knee.slice_axis), axis=0)
     return Tissue(mask, height, core, inner, *_distance_to_faces(mask, height, knee))
 
 
@@ -172,7 +174,11 @@ def find_components(ratio: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalR
     deep = tissue.height_mm >= rule.rim_mm
     # Deep inside, a dark neighbour (cortex, the next slice) is no reason to make a voxel brighter than it is.
     own[deep] = np.minimum(own, ratio)[deep]
-    bright = tissue.mask & (own >= rule.deep_ratio + (rule.hyperintense_ratio - rule.deep_ratio) * 2 * added) & ~_outside_tissue(ratio, tissue, knee)
+    bright = (
+        tissue.mask
+        & (own >= rule.deep_ratio + (rule.hyperintense_ratio - rule.deep_ratio) * 2 * added)
+        & ~_outside_tissue(ratio, tissue, knee)
+    )
     inner = bright & deep
     labelled, count = ndimage.label(inner, ndimage.generate_binary_structure(3, 2))
     if not count:
@@ -195,12 +201,20 @@ def _measure(voxels: np.ndarray, own: np.ndarray, tissue: Tissue, knee: Knee, ru
     reaches = (distance <= limit) & (value >= 0.5 * np.quantile(value, 0.9))
     slices, touching = np.unique(voxels[reaches, knee.slice_axis], return_counts=True)
     slices = slices[touching >= CONTACT_PIXELS]
+    here = tuple(voxels[reaches & np.isin(voxels[:, knee.slice_axis], slices)].T)
+    touched = [
+        name
+        for name, face in (("superior", tissue.superior_mm), ("inferior", tissue.inferior_mm))
+        if np.count_nonzero(face[here] <= limit) >= CONTACT_PIXELS
+    ]
     return Component(
         voxels=voxels,
         volume_mm3=len(voxels) * knee.image.voxel_mm3,
         extent_mm=_extent(knee.image.geometry.to_world(voxels)),
         surface_distance_mm=nearest if nearest < OUT_OF_REACH_MM / 2 else None,
         contact_slices=tuple(int(s) for s in slices),
+        # Where the two faces meet, one pixel may be of each.
+        surface=None if not slices.size else touched[0] if len(touched) == 1 else "both",
     )
 
 
