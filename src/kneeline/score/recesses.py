@@ -131,52 +131,11 @@ class Recesses:
 
 def divide(cells: Cells, patella: Patella) -> Recesses:
     femur = cells.mask(*FEMUR)
-    core = _deeper_than(femur, CORE_MM)
-    way = {
-        "back": _way(core, 1, -1),
-        "forward": _way(core, 1, 1),
-        "up": _way(core, 2, 1),
-        "medially": _way(core, 0, -1),
-        "laterally": _way(core, 0, 1),
-    }
-    aside = np.maximum(way["medially"], way["laterally"])
-    between = np.isfinite(aside)  # the femur on both sides: notch or trochlear groove
-    aside = np.minimum(way["medially"], way["laterally"])
-    shortest = np.minimum(np.minimum(way["back"], way["forward"]), np.minimum(way["up"], aside))
-
-    recess = np.zeros(femur.shape, np.uint8)
-    beside = np.where(np.isfinite(way["medially"]), np.uint8(LATERAL), np.uint8(MEDIAL))
-    for found, name in (
-        (aside, beside),
-        (way["up"], FEMOROTIBIAL),
-        (way["forward"], POSTERIOR),
-    ):
-        here = np.isfinite(shortest) & (found == shortest)
-        recess[here] = name[here] if isinstance(name, np.ndarray) else name
-    recess[between] = FEMOROTIBIAL
-    across, forward = (np.broadcast_to(cells.coordinate(axis), femur.shape) for axis in (0, 1))
-    front = np.isfinite(shortest) & (way["back"] == shortest)
-    recess[front] = FEMOROTIBIAL
-    within = (patella.width[0] <= across) & (across <= patella.width[1])
-    gutter = (recess == MEDIAL) | (recess == LATERAL)
-    recess[(front | gutter) & within & _nearer(cells.mask(*PATELLA), cells.mask(*BELOW))] = PATELLOFEMORAL
-    (left, right), (back, fore) = (
-        np.quantile(np.nonzero(femur)[a], [0.005, 0.995]) * CELL_MM + cells.low[a] for a in (0, 1)
-    )
-    # Beside a condyle's inner wall, where the other condyle has no core at this height, lies the notch.
-    gutter = (recess == MEDIAL) | (recess == LATERAL)
-    recess[gutter & (np.abs(across - (left + right) / 2) < _INNER_SHARE * (right - left) / 2)] = FEMOROTIBIAL
-    recess[front & (across < patella.width[0])] = MEDIAL
-    recess[front & (across > patella.width[1])] = LATERAL
-    gutter = (recess == MEDIAL) | (recess == LATERAL)
-    recess[gutter & (forward < back + _BEHIND_SHARE * (fore - back))] = POSTERIOR
-    above = np.broadcast_to(cells.coordinate(2) > patella.pole, femur.shape)
-    recess[above & (recess != POSTERIOR) & (recess != 0)] = SUPRAPATELLAR
-
+    recess, shortest = _by_direction(_deeper_than(femur, CORE_MM))
+    recess = _by_landmarks(recess, cells, patella)
     recess[femur] = 0
     shell = (shortest < CORE_MM + _SHELL_MM) & (recess > 0)
-    sizes = np.bincount(recess[shell], minlength=len(RECESSES) + 1)
-    shown = np.bincount(recess[shell & cells.seen], minlength=len(RECESSES) + 1)
+    sizes, shown = (np.bincount(recess[part], minlength=len(RECESSES) + 1) for part in (shell, shell & cells.seen))
     in_view = {name: bool(shown[k] and shown[k] >= _SEEN_SHARE * sizes[k]) for k, name in enumerate(RECESSES, start=1)}
     # Where no straight way leads to the core, and in the femur's outermost cells, the nearest place decides.
     unknown = recess == 0
@@ -184,6 +143,57 @@ def divide(cells: Cells, patella: Patella) -> Recesses:
         nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
         recess = recess[tuple(nearest)]
     return Recesses(cells, recess, in_view)
+
+
+def _by_direction(core: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recess of each cell by the most direct way to the femur's core, 0 where there is none; length of that way (mm).
+
+    All of the front counts as patellofemoral here.
+    """
+    back, forward, up = _way(core, 1, -1), _way(core, 1, 1), _way(core, 2, 1)
+    medially, laterally = _way(core, 0, -1), _way(core, 0, 1)
+    shortest = np.min([back, forward, up, medially, laterally], axis=0)
+    # The femur on both sides: the notch, where it is not the trochlear groove.
+    between = np.isfinite(medially) & np.isfinite(laterally)
+    rules = (
+        (np.isinf(shortest), 0),
+        (back == shortest, PATELLOFEMORAL),
+        (between, FEMOROTIBIAL),
+        (forward == shortest, POSTERIOR),
+        (up == shortest, FEMOROTIBIAL),
+        (medially == shortest, LATERAL),
+    )
+    return _first(rules, np.full(core.shape, np.uint8(MEDIAL))), shortest
+
+
+def _by_landmarks(recess: np.ndarray, cells: Cells, patella: Patella) -> np.ndarray:
+    """Recesses bounded by the patella, its upper pole, and the ends of the condyles."""
+    across, forward, level = (cells.coordinate(axis) for axis in range(3))
+    (left, right), (back, fore) = (
+        np.quantile(np.nonzero(cells.mask(*FEMUR))[axis], [0.005, 0.995]) * CELL_MM + cells.low[axis] for axis in (0, 1)
+    )
+    front, gutter = recess == PATELLOFEMORAL, (recess == MEDIAL) | (recess == LATERAL)
+    # Beside a condyle's inner wall, where the other condyle has no core at this height, lies the notch.
+    inner = np.abs(across - (left + right) / 2) < _INNER_SHARE * (right - left) / 2
+    hindmost = forward < back + _BEHIND_SHARE * (fore - back)
+    within = (patella.width[0] <= across) & (across <= patella.width[1])
+    at_patella = within & _nearer(cells.mask(*PATELLA), cells.mask(*BELOW))
+    rules = (
+        (recess == 0, 0),
+        ((recess == POSTERIOR) | (gutter & hindmost & ~inner), POSTERIOR),
+        (level > patella.pole, SUPRAPATELLAR),
+        ((front | gutter) & at_patella, PATELLOFEMORAL),
+        (front & (across < patella.width[0]), MEDIAL),
+        (front & (across > patella.width[1]), LATERAL),
+        (front | (gutter & inner), FEMOROTIBIAL),
+    )
+    return _first(rules, recess)
+
+
+def _first(rules, otherwise: np.ndarray) -> np.ndarray:
+    """The value of the first rule that holds in each cell."""
+    holds, values = zip(*rules, strict=True)
+    return np.select([np.broadcast_to(h, otherwise.shape) for h in holds], [np.uint8(v) for v in values], otherwise)
 
 
 def _deeper_than(mask: np.ndarray, depth_mm: float) -> np.ndarray:
