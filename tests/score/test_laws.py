@@ -22,6 +22,8 @@ PLAN = Acquisition(pixel_mm=0.6, matrix=224, n_slices=28)
 EFFUSION_GRADES = ("effusion_grade", "effusion_grade_volume", "pouch_in_view")
 # Read between thick images, and flagged so: the least step of a surface between them decides how far a pit reaches.
 EXPERIMENTAL = ("defect_area_mm2", "defect_depth_pct", "defect_judged_pct", "cartilage_grade")
+# Borders of recesses, and lines along which depth is sampled, follow axes that are found in the bones as they lie.
+LOOSER = {"_ml": {"rel": 0.05, "abs": 0.2}, "_depth_mm": {"abs": 0.25}}
 # How a knee lies in the scanner: turned by about 8 degrees about each axis and moved.
 LYING = np.eye(4)
 LYING[:3, :3] = Rotation.from_euler("xyz", [8, -7, 9], degrees=True).as_matrix()
@@ -57,16 +59,19 @@ def rows(scores):
 
 
 def assert_same(scores, expected, **tolerance):
-    """Every grade equal, every measurement that is not experimental within `tolerance`."""
+    """Every grade equal; every measurement that is not experimental within `tolerance`, or what its kind is allowed."""
     assert len(rows(scores)) == len(rows(expected))
+    faults = []
     for row, other in zip(rows(scores), rows(expected), strict=True):
         for name, value in other.items():
-            if name in EXPERIMENTAL:
+            if name == "laterality" or name in EXPERIMENTAL:
                 continue
             if isinstance(value, float):
-                assert row[name] == pytest.approx(value, **tolerance), (name, other)
-            elif name != "laterality":
-                assert row[name] == value, (name, other)
+                looser = [t for end, t in LOOSER.items() if name.endswith(end) and name != "fluid_ml"]
+                value = pytest.approx(value, **(looser[0] if looser else tolerance))
+            if row[name] != value:
+                faults.append((name, row[name], value))
+    assert not faults
 
 
 def signal(scores):
@@ -120,7 +125,7 @@ def test_brightness_has_no_scale(scan, scores):
 def test_a_moved_field_of_view_changes_nothing(scan, scores):
     """An image less on the left, one more on the right; rows and columns likewise. The joint stays inside."""
     moved = [shifted(reorient(volume, SAGITTAL), (1, -9, -7)) for volume in scan]
-    assert_same(score_knee(*moved, "R"), scores, rel=0.05, abs=0.2)
+    assert_same(score_knee(*moved, "R"), scores, rel=0.02, abs=0.02)
 
 
 def shifted(volume, steps):
