@@ -14,7 +14,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtr
 
-from kneeline.score.frame import Knee, distance_in_images
+from kneeline.score.frame import Knee
+from kneeline.score.references import in_plane_depth
 
 # Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
 BORDER_BLUR_PIXELS = 0.45
