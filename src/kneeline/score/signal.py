@@ -27,7 +27,7 @@ from skimage.morphology import reconstruction
 
 from kneeline.grading import SIGNAL, SignalRule
 from kneeline.labels import Label
-from kneeline.score.frame import OUT_OF_REACH_MM, Knee
+from kneeline.score.frame import OUT_OF_REACH_MM, Knee, distance_in_images
 from kneeline.score.partial_volume import beside, meniscal_share, outline_height, own_ratio
 
 # Least share of a core voxel that is meniscus.
@@ -133,8 +133,7 @@ def _distance_to_faces(mask: np.ndarray, height: np.ndarray, knee: Knee) -> tupl
 def _distance_to(face: np.ndarray, knee: Knee) -> np.ndarray:
     if not face.any():
         return np.full(face.shape, OUT_OF_REACH_MM, np.float32)
-    distance = ndimage.distance_transform_edt(~face, sampling=knee.in_plane_mm) - 0.5 * knee.pixel_mm
-    return np.minimum(distance, OUT_OF_REACH_MM).astype(np.float32)
+    return np.minimum(distance_in_images(face, knee) - 0.5 * knee.pixel_mm, OUT_OF_REACH_MM).astype(np.float32)
 
 
 def _in_plane(knee: Knee, connectivity: int = 1) -> np.ndarray:
