@@ -49,6 +49,11 @@ def test_the_tables_of_a_scan_grade_again_to_the_same(folders):
         assert grade == row["signal_grade"]
         assert row["participant_id"] == "sub-001"
     assert max(r["signal_grade"] for r in rows if r["meniscus"] == "medial") == 3
+    medial, lateral = tables.read_table(out / f"{SCAN}_extrusion.tsv", tables.EXTRUSION)
+    assert (medial["meniscus"], medial["signal_grade"]) == ("medial", 3)
+    by_region = sum(row["volume_mm3"] for row in rows if row["meniscus"] == "medial")
+    assert medial["volume_mm3"] == pytest.approx(by_region, rel=1e-4)
+    assert lateral["flags"] == "not_segmented"
     (effusion,) = tables.read_table(out / f"{SCAN}_effusion.tsv", tables.EFFUSION)
     assert grade_row(effusion) == effusion
     assert len(tables.read_table(out / f"{SCAN}_cartilage.tsv", tables.CARTILAGE)) == 4
