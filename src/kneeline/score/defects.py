@@ -31,6 +31,8 @@ CLOSING_MM = 7.0
 RIM_MM = 3.0
 # Bare bone up to this area is a hole in the plate, more is the world outside it.
 MAX_HOLE_MM2 = 200.0
+# A hole joined to the outside by a passage narrower than this is still a hole.
+NECK_MM = 4.0
 # Thinner than this counts as bare where holes and rim are told apart.
 BARE_MM = 0.4
 # Thinning below this is the outline's own error, whatever share of a thin plate it is.
@@ -119,12 +121,18 @@ def _dilated(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _near_rim(points: np.ndarray, thickness: np.ndarray, area: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """Nodes outside the plate or within RIM_MM of its outside; holes in the plate are inside."""
     bare = thickness < BARE_MM
-    piece = _pieces(bare, beside)
-    sizes = np.bincount(piece[bare], area[bare], piece.max() + 1)
-    outside = bare & (sizes[piece] > MAX_HOLE_MM2)
-    if not outside.any():
-        return outside
-    return cKDTree(points[outside]).query(points)[0] <= RIM_MM
+    # A hole that a thin bridge or a narrow neck parts from the outside is a hole.
+    core = bare & (_distance(points, points[~bare]) > NECK_MM / 2)
+    piece = _pieces(core, beside)
+    sizes = np.bincount(piece[core], area[core], piece.max() + 1)
+    wide = core & (sizes[piece] > MAX_HOLE_MM2)
+    outside = bare & (_distance(points, points[wide]) <= NECK_MM / 2 + NODE_MM)
+    return _distance(points, points[outside]) <= RIM_MM
+
+
+def _distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """From each point to the nearest of the others; infinite if there are none."""
+    return cKDTree(others).query(points)[0] if len(others) else np.full(len(points), np.inf)
 
 
 def _pieces(mask: np.ndarray, beside: np.ndarray) -> np.ndarray:
