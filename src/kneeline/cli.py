@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(call=call)
         if name in ("run", "segment", "score", "validate"):
             sub.epilog = (
-                "Environment: KNEELINE_THREADS=n, threads of the network; KNEELINE_ENGINE=openvino, another engine for it."
+                "Environment: KNEELINE_THREADS=n, threads of the network; "
+                "KNEELINE_ENGINE=openvino, another engine for it."
             )
         return sub
 

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kneeline import tables
+from kneeline import markdown, tables
 from kneeline.segment.classes import Class
 from kneeline.segment.preprocess import compress
 from kneeline.segment.training import prepare, world
@@ -351,11 +351,6 @@ def results(out: Path) -> list[dict]:
     return sorted(rows, key=lambda r: (r["start"], order.index(r["candidate"]), int(r["seed"])))
 
 
-def markdown(rows: list[dict]) -> str:
-    lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row.values()) + " |" for row in rows])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--anatomies", type=Path, required=True, help="folder of *.npy to train on")
@@ -374,7 +369,7 @@ def main() -> None:
     if rows := results(args.out):
         lines = [rows[0].keys(), *(row.values() for row in rows)]
         tables.write_text(args.out / "candidates.tsv", "".join("\t".join(line) + "\n" for line in lines))
-        print(markdown(rows))
+        print(markdown.table(rows[0], (row.values() for row in rows)))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from kneeline.segment.classes import Class
 from kneeline.segment.training import world
@@ -79,9 +78,7 @@ def generate(block_name: str, folder: Path, seed: int, made, used, stop) -> None
                 anatomies = world.load_anatomies(folder)
                 seen = {a.name for a in anatomies}
         anatomy = draw_anatomy(anatomies, rng)
-        inputs, answers = world.training_images(
-            *world.simulate_stack(anatomy, world.draw_acquisition(rng), rng, bank)
-        )
+        inputs, answers = world.training_images(*world.simulate_stack(anatomy, world.draw_acquisition(rng), rng, bank))
         with made.get_lock():
             first = made.value
             made.value += world.STACK
