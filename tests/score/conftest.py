@@ -72,9 +72,10 @@ class Joint:
     turn: np.ndarray = field(default_factory=lambda: np.eye(3))  # of the knee in the scanner
     noise: float = 0.0
     seed: int = 0
-    grey: dict = field(default_factory=lambda: GREY)
+    grey: dict = field(default_factory=lambda: GREY)  # of tissues that differ from GREY
     lesion_grey: float = LESION_GREY
     width_mm: tuple[float, float] = (-44.0, 44.0)
+    shift_mm: float = 0.0  # of the first image, across the images
 
     def image_and_labels(self) -> tuple[Volume, Volume]:
         low = np.array([self.width_mm[0], -24.0, -9.0])
@@ -84,6 +85,7 @@ class Joint:
         # Image centres on the condyle's own middle, wherever the box begins.
         spacing = np.array(self.spacing_mm)
         low[0] = -CONDYLE_X - np.ceil((-CONDYLE_X - low[0]) / spacing[0]) * spacing[0]
+        low[0] += self.shift_mm
         shape = tuple(np.ceil((high - low) / spacing).astype(int))
         affine = np.diag([*spacing, 1.0])
         affine[:3, 3] = low
@@ -96,7 +98,8 @@ class Joint:
                 for dz in parts[2]:
                     label, lesion = self._tissue(axes, spacing * (dx, dy, dz))
                     grey = np.zeros(256, np.float32)
-                    grey[list(self.grey)] = list(self.grey.values())
+                    for tissue, value in (GREY | self.grey).items():
+                        grey[tissue] = value
                     image += np.where(lesion, np.float32(self.lesion_grey), grey[label])
         image /= across * 4
         if self.noise:

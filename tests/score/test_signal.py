@@ -7,6 +7,8 @@ import pytest
 
 from kneeline import grading
 from kneeline.labels import Label
+from kneeline.score.frame import Knee
+from kneeline.score.partial_volume import outline_height, own_ratio
 from kneeline.score.run import score_knee
 from kneeline.volume import Volume, mirror, other_side, reorient
 
@@ -15,6 +17,17 @@ LEFT_HALF = {"width_mm": (-44.0, 2.0)}
 
 def rows_of(volumes, side="R"):
     return {(r["meniscus"], r["region"]): r for r in score_knee(*volumes, side).meniscus}
+
+
+def same(row, other, **tolerance):
+    """Whether two rows agree: words and counts exactly, measurements within a tolerance."""
+    return row == {
+        k: pytest.approx(v, **tolerance) if isinstance(v, float) and row[k] is not None else v for k, v in other.items()
+    }
+
+
+def grades_of(volumes):
+    return {k: r["signal_grade"] for k, r in rows_of(volumes).items()}
 
 
 def horn(volumes):
@@ -103,10 +116,14 @@ def test_a_factor_on_the_intensities_changes_nothing(torn, factor):
     assert rows_of((scaled, labels)) == rows_of(torn)
 
 
-def test_an_offset_changes_no_grade(torn):
+def test_an_added_constant_changes_nothing(torn):
+    """The darkest labelled tissue is the image's zero. float32 rounds the sum, so a voxel at a threshold may change
+    sides: none does here, and measurements agree to the fourth digit."""
     image, labels = torn
-    shifted = {k: r["signal_grade"] for k, r in rows_of((image.with_array(image.array + 60), labels)).items()}
-    assert shifted == {k: r["signal_grade"] for k, r in rows_of(torn).items()}
+    for constant in (60.0, -200.0, 3000.0):
+        shifted = rows_of((image.with_array(image.array + np.float32(constant)), labels))
+        for key, row in rows_of(torn).items():
+            assert same(row, shifted[key], rel=1e-4)
 
 
 def test_shading_changes_no_grade(torn):
@@ -120,6 +137,49 @@ def test_shading_changes_no_grade(torn):
 @pytest.mark.parametrize("codes", ["RAS", "PIL", "SLA"])
 def test_the_order_of_the_axes_changes_nothing(torn, codes):
     assert rows_of([reorient(v, codes) for v in torn]) == rows_of(torn)
+
+
+def test_turning_the_affine_changes_nothing(torn):
+    """The same pixels of a patient who lies turned: regions move by rounding only, so grades and measures stay."""
+    from scipy.spatial.transform import Rotation
+
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("xyz", (12, -9, 15), degrees=True).as_matrix()
+    turned = rows_of([Volume(v.array, turn @ v.affine) for v in torn])
+    for key, row in rows_of(torn).items():
+        assert same(row, turned[key], rel=0.02, abs=1e-3)
+
+
+@pytest.mark.parametrize("fill", [0.0, 37.0])
+def test_a_border_around_the_image_changes_nothing(torn, fill):
+    """Padding with a constant that is no tissue, so that indices and the field of view shift: within 1 %, because what
+    is smoothed at the image's edge has more surroundings."""
+    widths = ((2, 1), (9, 4), (3, 11))
+    image, labels = torn
+    affine = image.affine.copy()
+    affine[:3, 3] = image.geometry.to_world(np.array([-low for low, _ in widths]))
+    padded = (
+        Volume(np.pad(image.array, widths, constant_values=fill), affine),
+        Volume(np.pad(labels.array, widths), affine),
+    )
+    shifted = rows_of(padded)
+    for key, row in rows_of(torn).items():
+        assert same(row, shifted[key], rel=0.01, abs=1e-3)
+
+
+def test_a_tighter_field_of_view_changes_no_grade(joint, lesions):
+    """Cut to 12 mm around the menisci, which is what the signal is read from."""
+    image, labels = joint(lesions=(lesions[2],), noise=0.03, **LEFT_HALF).image_and_labels()
+    meniscus = np.argwhere(labels.array == Label.MEDIAL_MENISCUS)
+    margin = np.ceil(12 / np.array(image.spacing_mm)).astype(int)
+    low, high = np.maximum(meniscus.min(0) - margin, 0), meniscus.max(0) + margin + 1
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    affine = image.affine.copy()
+    affine[:3, 3] = image.geometry.to_world(low)
+    cut = (Volume(image.array[box], affine), Volume(labels.array[box], affine))
+    for key, row in rows_of((image, labels)).items():
+        if key[0] == "medial":
+            assert same(row, rows_of(cut)[key], rel=1e-4)
 
 
 def test_the_mirror_law(torn):
@@ -177,3 +237,79 @@ def test_a_missing_meniscus_is_not_segmented(joint):
         assert row["volume_mm3"] is None
         assert row["signal_grade"] is None
         assert rows["medial", region]["signal_grade"] == 0
+
+
+def test_shape_and_surface_are_told(joint, lesions):
+    found = {
+        grade: horn(joint(lesions=(lesions[grade],), noise=0.03, **LEFT_HALF).image_and_labels()) for grade in (1, 2, 3)
+    }
+    assert [found[g]["signal_shape"] for g in (1, 2, 3)] == ["globular", "linear", "linear"]
+    assert [found[g]["surface"] for g in (1, 2, 3)] == [None, None, "inferior"]
+    plain = horn(joint(**LEFT_HALF).image_and_labels())
+    assert (plain["signal_shape"], plain["surface"]) == (None, None)
+
+
+# Fat is four times as bright as cartilage beside dark meniscus: PD and T1 without fat suppression.
+FATTY = {Label.BACKGROUND: 2.2}
+
+
+def test_partial_volume_with_bright_fat_is_no_signal(joint):
+    """At the free edge, the capsular side and in the end images of a dark meniscus, wherever the images lie."""
+    for shift in (0.0, 1.1, 2.2):
+        built = joint(grey=FATTY, noise=0.02, width_mm=(-44.0, 2.0), shift_mm=shift)
+        found = {k: g for k, g in grades_of(built.image_and_labels()).items() if k[0] == "medial"}
+        assert set(found.values()) == {0}, shift
+
+
+def test_a_lesion_is_found_beside_bright_fat(joint, lesions):
+    rows = {g: horn(joint(lesions=(lesions[g],), grey=FATTY, **LEFT_HALF).image_and_labels()) for g in (1, 2, 3)}
+    assert {g: r["signal_grade"] for g, r in rows.items()} == {1: 1, 2: 2, 3: 3}
+
+
+@pytest.mark.parametrize("too_far_mm", [1.0, 2.0])
+def test_capsule_inside_the_outline_is_no_signal(joint, too_far_mm):
+    """An outline drawn into the bright tissue behind the posterior horn."""
+    image, labels = joint(grey=FATTY, noise=0.02, **LEFT_HALF).image_and_labels()
+    meniscus = labels.array == Label.MEDIAL_MENISCUS
+    y = labels.affine[1, 3] + labels.affine[1, 1] * np.arange(labels.shape[1])
+    n = round(too_far_mm / labels.spacing_mm[1])
+    grown = meniscus.copy()
+    for step in range(1, n + 1):
+        grown |= np.roll(meniscus & (y < -10)[None, :, None], -step, axis=1)
+    drawn = labels.with_array(np.where(grown & (labels.array == 0), np.uint8(Label.MEDIAL_MENISCUS), labels.array))
+    added = np.count_nonzero(drawn.array != labels.array) * image.voxel_mm3
+    assert added > 50
+    assert horn((image, drawn))["signal_grade"] == 0
+
+
+def test_an_end_image_half_filled_is_no_signal():
+    """Arithmetic: a voxel half dark meniscus, half fat of ratio 4, has ratio 2; nothing of it is the meniscus' own."""
+    knee = slab_knee(n_images=4, spacing_mm=3.3)
+    mask = knee.labels.array == Label.MEDIAL_MENISCUS
+    height = outline_height(mask, knee)
+    ratio = np.where(mask, 0.0, 4.0).astype(np.float32)
+    ratio[1] = np.where(mask[1], 1.0, 4.0)  # a quarter of the slice is lost
+    own, added = own_ratio(ratio, height, knee)
+    middle = tuple(s // 2 for s in ratio.shape[1:])
+    assert own[(1, *middle)] < grading.SIGNAL.deep_ratio
+    assert added[(1, *middle)] > 0.5
+    inside = own[(2, *middle)]
+    assert inside == pytest.approx(0, abs=0.05)
+
+
+def test_signal_well_inside_is_all_the_meniscus_own():
+    knee = slab_knee(n_images=5, spacing_mm=3.3)
+    mask = knee.labels.array == Label.MEDIAL_MENISCUS
+    ratio = np.where(mask, 0.8, 4.0).astype(np.float32)
+    own, added = own_ratio(ratio, outline_height(mask, knee), knee)
+    middle = tuple(s // 2 for s in ratio.shape[1:])
+    assert own[(2, *middle)] == pytest.approx(0.8, abs=0.01)
+    assert added[(2, *middle)] == pytest.approx(0, abs=0.01)
+
+
+def slab_knee(n_images, spacing_mm):
+    """A meniscus of 8 x 8 mm in all images but the first and the last."""
+    labels = np.zeros((n_images, 40, 40), np.uint8)
+    labels[1:-1, 12:28, 12:28] = Label.MEDIAL_MENISCUS
+    affine = np.diag([spacing_mm, 0.5, 0.5, 1.0])
+    return Knee(Volume(np.zeros(labels.shape, np.float32), affine), Volume(labels, affine))
