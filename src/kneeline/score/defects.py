@@ -33,6 +33,8 @@ RIM_MM = 3.0
 MAX_HOLE_MM2 = 200.0
 # A hole joined to the outside by a passage narrower than this is still a hole.
 NECK_MM = 4.0
+# Such a hole's middle, half a neck from its edge, is at least this large and this round (a disc is 0.79).
+MIN_CORE_MM2, ROUND = 8.0, 0.4
 # Thinner than this counts as bare where holes and rim are told apart.
 BARE_MM = 0.4
 # Thinning below this is the outline's own error, whatever share of a thin plate it is.
@@ -67,9 +69,7 @@ def find_defects(surface: ThicknessMap, rule: CartilageRule = CARTILAGE) -> Defe
     seen = np.bincount(place, surface.seen) > 0.5 * np.bincount(place)
     judged = seen & ~_near_rim(points, thickness, area, beside)
     thin &= judged
-    piece = _pieces(thin, beside)
-    sizes = np.bincount(piece[thin], area[thin], piece.max() + 1)
-    counted = thin & (sizes[piece] >= rule.min_area_mm2)
+    counted = thin & (_sums(area, thin, beside) >= rule.min_area_mm2)
     depth = 100 * float(share[counted].max()) if counted.any() else 0.0
     own = reference >= BARE_MM
     return Defects(
@@ -121,13 +121,45 @@ def _dilated(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _near_rim(points: np.ndarray, thickness: np.ndarray, area: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """Nodes outside the plate or within RIM_MM of its outside; holes in the plate are inside."""
     bare = thickness < BARE_MM
-    # A hole that a thin bridge or a narrow neck parts from the outside is a hole.
-    core = bare & (_distance(points, points[~bare]) > NECK_MM / 2)
-    piece = _pieces(core, beside)
-    sizes = np.bincount(piece[core], area[core], piece.max() + 1)
-    wide = core & (sizes[piece] > MAX_HOLE_MM2)
-    outside = bare & (_distance(points, points[wide]) <= NECK_MM / 2 + NODE_MM)
+    outside = bare & (_sums(area, bare, beside) > MAX_HOLE_MM2)
+    hole = _joined_holes(points, outside, bare, area, beside)
+    outside &= _distance(points, points[hole]) > NECK_MM / 2 + NODE_MM / 2
     return _distance(points, points[outside]) <= RIM_MM
+
+
+def _joined_holes(
+    points: np.ndarray, outside: np.ndarray, bare: np.ndarray, area: np.ndarray, beside: np.ndarray
+) -> np.ndarray:
+    """Nodes in the middle of round holes that only a narrow neck joins to the outside.
+
+    What reaches the map's end, where the image cuts the bone, is no hole.
+    """
+    core = outside & (_distance(points, points[~bare]) > NECK_MM / 2)
+    size = _sums(area, core, beside)
+    ends = _sums(_at_the_end(points, beside).astype(float), core, beside)
+    hole = core & (size >= MIN_CORE_MM2) & (size <= MAX_HOLE_MM2) & (ends < 3)
+    piece = _pieces(core, beside)
+    for number in np.unique(piece[hole]):
+        own = piece == number
+        longest = float(np.ptp(points[own], axis=0).max()) + NODE_MM
+        if size[own][0] < ROUND * longest**2:
+            hole &= ~own
+    return hole
+
+
+def _sums(values: np.ndarray, mask: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """Sum of values over the connected piece of each node of the mask; 0 elsewhere."""
+    piece = _pieces(mask, beside)
+    return np.where(mask, np.bincount(piece[mask], values[mask], piece.max() + 1)[piece], 0)
+
+
+def _at_the_end(points: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """Nodes at the end of the map, where an image cuts the bone: their neighbours lie on one side."""
+    offset, count = np.zeros_like(points), np.bincount(beside.ravel(), minlength=len(points))
+    step = points[beside[:, 1]] - points[beside[:, 0]]
+    np.add.at(offset, beside[:, 0], step)
+    np.add.at(offset, beside[:, 1], -step)
+    return np.linalg.norm(offset, axis=1) > 0.5 * NODE_MM * np.maximum(count, 1)
 
 
 def _distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
