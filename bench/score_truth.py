@@ -6,7 +6,7 @@
 The knees are those of `kneeline.validate.plan`, by number: contrasts and slices take turns. What is wrong with true
 labels is wrong in imaging and in `kneeline.score`; the difference to the network's is segmentation. Prints per kind of
 outline the confusion matrix of the grade over all regions, then by region and by contrast, with quadratic-weighted
-kappa, and how the fluid's volume came out.
+kappa, and how the fluid's volume came out. Ctrl-C ends it early.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--contrasts", nargs="*", help="only these, such as PDFS-3 (mm)")
     parser.add_argument("--outlines", nargs="+", choices=OUTLINES, default=["truth"])
     arguments = parser.parse_args()
-    grades, fluid, seconds, used = defaultdict(list), defaultdict(list), 0.0, 0
+    grades, fluid, seconds, used = defaultdict(list), defaultdict(list), 0.0, []
     for number in range(arguments.first, arguments.first + arguments.knees):
         knee = plan(number)
         name = f"{knee.contrast}-{knee.slice_thickness_mm:g}"
@@ -42,22 +42,24 @@ def main() -> None:
             continue
         try:
             scan = simulate(knee)
-        except ValueError as error:
-            print(f"knee {number} cannot be built: {error}")
-            continue
-        used += 1
-        for outlines in arguments.outlines:
-            try:
+            for outlines in arguments.outlines:
                 labels = scan.labels if outlines == "truth" else segment(scan.image, knee.laterality).labels
                 start = time.process_time()
                 scores = score_knee(scan.image, labels, knee.laterality)
-            except Refusal as refusal:
-                print(f"knee {number} is refused: {refusal.code}")
-                continue
-            seconds += time.process_time() - start
-            grades[outlines] += compare_grades(scan, knee, name, scores)
-            fluid[outlines].append((scan.knee.truth.fluid_ml, scores.effusion["fluid_ml"]))
-    print(f"{used} knees, {seconds / max(used * len(arguments.outlines), 1):.2f} CPU s to score one")
+                seconds += time.process_time() - start
+                grades[outlines] += compare_grades(scan, knee, f"{outlines}, {name}", scores)
+                fluid[outlines].append((scan.knee.truth.fluid_ml, scores.effusion["fluid_ml"]))
+        except (Refusal, ValueError) as error:
+            print(f"knee {number} is left out: {error}")
+        except KeyboardInterrupt:
+            print(f"stopped before knee {number} was done; what follows is of the knees before it")
+            break
+        else:
+            used.append(number)
+    if not used:
+        raise SystemExit("no knee was scored")
+    each = seconds / len(grades) / len(used)
+    print(f"{len(used)} knees, numbers {used[0]} to {used[-1]}, {each:.2f} CPU s to score one")
     for outlines in arguments.outlines:
         print(f"\n## outlines: {outlines}")
         print_grades(grades[outlines])
@@ -72,7 +74,8 @@ def compare_grades(scan: SimulatedScan, knee: Plan, contrast: str, scores: Score
         true, found = scan.knee.truth.grade(row["meniscus"], row["region"]), row["signal_grade"]
         rows.append((contrast, row["region"], true, found))
         if true != found:
-            print(f"{knee.name}: {row['meniscus']} {row['region']} true {true} found {found}, flags {row['flags']}")
+            place = f"{knee.name}, {contrast.split(',')[0]}: {row['meniscus']} {row['region']}"
+            print(f"{place} true {true} found {found}, flags {row['flags']}", flush=True)
     return rows
 
 

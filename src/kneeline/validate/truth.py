@@ -16,8 +16,8 @@ from kneeline.tables import Row
 
 # Columns that signal decides; on labels alone they mean nothing.
 _OF_SIGNAL = (
-    "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm", "surface_distance_mm",
-    "surface_slices", "t2_ms", "flags",
+    "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm", "signal_shape",
+    "surface_distance_mm", "surface", "surface_slices", "t2_ms", "flags",
 )  # fmt: skip
 
 
