@@ -121,3 +121,15 @@ def test_t2_of_each_region(folders, torn):
 def test_echoes_on_another_grid_are_refused(torn):
     with pytest.raises(Refusal, match="echoes"):
         score_knee(*torn, "R", np.zeros((3, 3, 3, 4)), [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(("contrast", "read"), [("PDFS", True), ("PD", False)])
+def test_marrow_is_read_by_the_contrast_of_the_sidecar(folders, contrast, read):
+    ingest, segment, out = folders
+    (ingest / f"{SCAN}_image.json").write_text(json.dumps({"ContrastClass": contrast}))
+    score_scan(SCAN, ingest, segment, out)
+    rows = {row["bone"]: row for row in tables.read_table(out / f"{SCAN}_marrow.tsv", tables.MARROW)}
+    assert list(rows) == ["femur", "tibia", "patella"]
+    assert ("not_fat_suppressed" in rows["tibia"]["flags"]) is not read
+    assert rows["tibia"]["marrow_grade"] == (0 if read else None)
+    assert rows["patella"]["flags"] == "experimental,not_segmented"
