@@ -289,7 +289,7 @@ def test_capsule_inside_the_outline_is_no_signal(joint, too_far_mm):
 
 def test_an_end_image_partly_filled_is_no_signal():
     """A voxel of three quarters dark meniscus and a quarter fat of ratio 4 has ratio 1; none of it is its own."""
-    knee = slab_knee(n_images=4, spacing_mm=3.3)
+    knee = slab_knee(n_images=5, spacing_mm=3.3)
     mask = knee.labels.array == Label.MEDIAL_MENISCUS
     height = outline_height(mask, knee)
     ratio = np.where(mask, 0.0, 4.0).astype(np.float32)
