@@ -134,11 +134,20 @@ def distance_in_images(mask: np.ndarray, knee: Knee) -> np.ndarray:
 
 def box_around(mask: np.ndarray, spacing_mm: tuple[float, float, float], margin_mm: float):
     """Slices of the smallest box that holds a mask and `margin_mm` on each side; None for an empty mask."""
+    return _box(mask, [int(np.ceil(margin_mm / spacing)) for spacing in spacing_mm])
+
+
+def box_in_images(mask: np.ndarray, knee: Knee, pixels: int, images: int = 0):
+    """Slices of the smallest box that holds a mask, this many pixels around it within its images and this many images
+    more on either side; None for an empty mask."""
+    return _box(mask, [images if axis == knee.slice_axis else pixels for axis in range(3)])
+
+
+def _box(mask: np.ndarray, margins: list[int]):
     box = []
-    for axis, spacing in enumerate(spacing_mm):
+    for axis, margin in enumerate(margins):
         used = np.flatnonzero(mask.any(tuple(a for a in range(3) if a != axis)))
         if not used.size:
             return None
-        margin = int(np.ceil(margin_mm / spacing))
         box.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, mask.shape[axis])))
     return tuple(box)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from kneeline.score.mimics import mimic_flags
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
 from kneeline.score.rows import as_stored
-from kneeline.score.signal import Component, Tissue, find_components, meniscus_tissue
+from kneeline.score.signal import Component, Tissue, box_within_reach, find_components, meniscus_tissue
 from kneeline.tables import Row
 
 # Surroundings of a meniscus that hold its reference tissue.
@@ -71,18 +71,22 @@ def _inner_point(knee: Knee) -> np.ndarray:
 
 
 def _look_at(knee: Knee, label: Label, inner: np.ndarray, rule: SignalRule) -> _Meniscus | None:
-    box = box_around(knee.mask(label), knee.spacing_mm, MARGIN_MM)
-    if box is None:
+    wide = box_around(knee.mask(label), knee.spacing_mm, MARGIN_MM)
+    if wide is None:
         return None
-    part = knee.crop(box)
+    surroundings = knee.crop(wide)
+    brightness = references.measure_brightness(surroundings)
+    cortex = None if brightness is None else references.measure_cortex(surroundings, brightness)
+    close = box_within_reach(surroundings, label)
+    part = surroundings.crop(close)
     tissue = meniscus_tissue(part, label, rule)
     region = np.full(part.image.shape, -1, np.int8)
     region[tissue.mask] = meniscus_regions(part.world(tissue.mask), inner)
-    brightness = references.measure_brightness(part)
-    dark = cortex = None
+    dark = None
     if brightness is not None:
+        brightness = replace(brightness, level=brightness.level[close])
         dark = references.measure_dark(brightness.level[tissue.core])
-        cortex = references.measure_cortex(part, brightness)
+    box = tuple(slice(w.start + c.start, w.start + c.stop) for w, c in zip(wide, close, strict=True))
     return _Meniscus(part, box, tissue, region, part.mask(label), brightness, dark, cortex)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtr
 
-from kneeline.score.frame import Knee
+from kneeline.score.frame import Knee, box_in_images
 from kneeline.score.references import in_plane_depth
 
 # Blur of an image across a border (SD, pixels): the pixel itself and a usual point spread.
@@ -34,6 +34,9 @@ LOST_FROM = 0.6
 LOST_SLOPE = 0.75
 # In-plane reach (SD, pixels) of the tissue that shares a border voxel; wider where none is so near.
 NEAR_PIXELS = (1.0, 2.0, 6.0)
+# Where a Gaussian ends (SDs), and how far from the meniscus that is at most.
+TRUNCATE = 4.0
+NEAR_REACH_PIXELS = round(TRUNCATE * max(NEAR_PIXELS))
 
 
 def outline_height(mask: np.ndarray, knee: Knee) -> np.ndarray:
@@ -46,21 +49,30 @@ def meniscal_share(height: np.ndarray, knee: Knee) -> np.ndarray:
     """How much of each voxel is meniscus, 0-1, from the outlines of its image and of the two next to it.
 
     Between two images the outline is the zero of their interpolated height (shape-based interpolation, Herman 1992).
+    Shares under 3 % are given as 0.
     """
     limit = knee.slice_spacing_mm
-    here = np.clip(height, -limit, limit)
     blur = BORDER_BLUR_PIXELS * knee.pixel_mm
+    neighbours = beside(height, knee.slice_axis)
+    # Two SDs outside all three outlines nothing is left to integrate.
+    some = np.maximum(height, np.maximum(*neighbours)) > -2 * blur
+    here = np.clip(height[some], -limit, limit)
     total = np.zeros_like(here)
-    for neighbour in beside(here, knee.slice_axis):
+    for neighbour in neighbours:
+        there = np.clip(neighbour[some], -limit, limit)
         for part in (0.0, 0.2, 0.4):
             # The middle of the slice belongs to both sides, half to each.
             weight = 0.1 if part == 0 else 0.2
-            total += weight * ndtr((here + part * (neighbour - here)) / blur)
-    return total.astype(np.float32)
+            total += weight * ndtr((here + part * (there - here)) / blur)
+    share = np.zeros(height.shape, np.float32)
+    share[some] = total
+    return share
 
 
 def own_ratio(ratio: np.ndarray, height: np.ndarray, knee: Knee) -> tuple[np.ndarray, np.ndarray]:
     """Least signal ratio that the meniscal part of each voxel can have, and the most that its other part may add.
+
+    Both are 0 outside the meniscus.
 
     Parameters
     ----------
@@ -69,16 +81,21 @@ def own_ratio(ratio: np.ndarray, height: np.ndarray, knee: Knee) -> tuple[np.nda
     height
         See `outline_height`.
     """
-    axis, pixel, spacing = knee.slice_axis, knee.pixel_mm, knee.slice_spacing_mm
+    pixel, spacing = knee.pixel_mm, knee.slice_spacing_mm
+    inside = height > 0
     outside = meniscal_share(height, knee) < OUTSIDE_SHARE
-    near = _level_of(ratio, outside, knee)
+    near = _level_of(ratio, outside, knee, inside | np.any(beside(inside, knee.slice_axis), axis=0))
     blur = BORDER_BLUR_PIXELS * pixel
+    heights, levels = (
+        [array[inside] for array in beside(x, knee.slice_axis)] for x in (height, np.maximum(ratio, near))
+    )
+    value, near, height = ratio[inside], near[inside], height[inside]
     here = np.clip(height, 0, spacing)
     answers = []
     for shift, most in ((0.0, False), (OUTLINE_PIXELS * pixel, True)):
         lost = ndtr((shift - height) / blur)
         added = lost * np.maximum(near, 0)
-        for other, level in zip(beside(height, axis), beside(np.maximum(ratio, near), axis), strict=True):
+        for other, level in zip(heights, levels, strict=True):
             place = here / np.maximum(here + np.clip(-other, 0, spacing), 1e-6)
             if most:
                 part = (LOST_FROM - place) * LOST_SLOPE
@@ -90,8 +107,10 @@ def own_ratio(ratio: np.ndarray, height: np.ndarray, knee: Knee) -> tuple[np.nda
         # Majority: never more than half, whatever the parts add up to.
         over = np.maximum(lost / (1 - LEAST_SHARE), 1)
         lost, added = lost / over, added / over
-        answers.append((ratio - added) / (1 - lost))
-    return np.minimum(*answers).astype(np.float32), added.astype(np.float32)
+        answers.append((value - added) / (1 - lost))
+    own, most_added = np.zeros((2, *inside.shape), np.float32)
+    own[inside], most_added[inside] = np.minimum(*answers), added
+    return own, most_added
 
 
 def beside(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,15 +121,19 @@ def beside(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return before, after
 
 
-def _level_of(ratio: np.ndarray, tissue: np.ndarray, knee: Knee) -> np.ndarray:
-    """Level of some tissue, carried in its image to where it is not; 1 in images that have none."""
+def _level_of(ratio: np.ndarray, tissue: np.ndarray, knee: Knee, wanted: np.ndarray) -> np.ndarray:
+    """Level of some tissue, carried in its image to where it is wanted and not; 1 in images that have none, and
+    elsewhere."""
     level = np.ones(ratio.shape, np.float32)
-    missing = np.ones(ratio.shape, bool)
+    missing = wanted.copy()
     weight, value = tissue.astype(np.float32), np.where(tissue, ratio, 0).astype(np.float32)
     for pixels in NEAR_PIXELS:
         sigma = [0.0 if axis == knee.slice_axis else pixels for axis in range(3)]
-        near = ndimage.gaussian_filter(weight, sigma)
-        found = missing & (near > 0.02)
-        level[found] = ndimage.gaussian_filter(value, sigma)[found] / near[found]
-        missing &= ~found
+        box = box_in_images(missing, knee, round(TRUNCATE * pixels))
+        if box is None:
+            break
+        near = ndimage.gaussian_filter(weight[box], sigma, truncate=TRUNCATE)
+        found = missing[box] & (near > 0.02)
+        level[box][found] = ndimage.gaussian_filter(value[box], sigma, truncate=TRUNCATE)[found] / near[found]
+        missing[box][found] = False
     return level

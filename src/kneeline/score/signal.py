@@ -27,8 +27,8 @@ from skimage.morphology import reconstruction
 
 from kneeline.grading import SIGNAL, SignalRule
 from kneeline.labels import Label
-from kneeline.score.frame import OUT_OF_REACH_MM, Knee, distance_in_images
-from kneeline.score.partial_volume import beside, meniscal_share, outline_height, own_ratio
+from kneeline.score.frame import OUT_OF_REACH_MM, Knee, box_in_images, distance_in_images
+from kneeline.score.partial_volume import NEAR_REACH_PIXELS, beside, meniscal_share, outline_height, own_ratio
 
 # Least share of a core voxel that is meniscus.
 CORE_SHARE = 0.8
@@ -87,6 +87,12 @@ class Tissue:
     @property
     def surface_mm(self) -> np.ndarray:
         return np.minimum(self.superior_mm, self.inferior_mm)
+
+
+def box_within_reach(knee: Knee, label: Label) -> tuple[slice, slice, slice]:
+    """The box around a meniscus beyond which nothing has a say in its components."""
+    facing = int(np.ceil(FACING_MM / min(s for axis, s in enumerate(knee.spacing_mm) if axis != knee.slice_axis)))
+    return box_in_images(knee.mask(label), knee, max(facing + 2, NEAR_REACH_PIXELS), images=2)
 
 
 def meniscus_tissue(knee: Knee, label: Label, rule: SignalRule = SIGNAL) -> Tissue:
