@@ -56,9 +56,11 @@ class Knee:
         return tuple(spacing)
 
     def mask(self, *labels: Label) -> np.ndarray:
-        if len(labels) == 1:
-            return self.labels.array == labels[0]
-        return np.isin(self.labels.array, labels)
+        # Faster than `numpy.isin` for so few labels.
+        found = self.labels.array == labels[0]
+        for label in labels[1:]:
+            found |= self.labels.array == label
+        return found
 
     def world(self, mask: np.ndarray, at_most: int | None = None) -> np.ndarray:
         """Centres of the voxels of a mask, (N, 3) mm, in this (right-knee) world; evenly thinned to about `at_most`."""

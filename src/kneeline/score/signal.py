@@ -73,7 +73,8 @@ class Tissue:
     mask: its voxels, holes within an image filled; height_mm: signed in-plane distance to its outline, positive inside;
     core: voxels whose signal is surely its own; inner: voxels with meniscus in the image before and in the one after;
     superior_mm, inferior_mm: in-plane distance to the nearest articular face towards femur and tibia, OUT_OF_REACH_MM
-    where there is none; open_mm: the same to the rest of the border, the capsular side and the free edge.
+    where there is none and beyond the box of the meniscus; open_mm: the same to the rest of the border, the capsular
+    side and the free edge.
     """
 
     mask: np.ndarray
@@ -91,8 +92,12 @@ class Tissue:
 
 def box_within_reach(knee: Knee, label: Label) -> tuple[slice, slice, slice]:
     """The box around a meniscus beyond which nothing has a say in its components."""
-    facing = int(np.ceil(FACING_MM / min(s for axis, s in enumerate(knee.spacing_mm) if axis != knee.slice_axis)))
-    return box_in_images(knee.mask(label), knee, max(facing + 2, NEAR_REACH_PIXELS), images=2)
+    return box_in_images(knee.mask(label), knee, max(_pixels(FACING_MM, knee) + 2, NEAR_REACH_PIXELS), images=2)
+
+
+def _pixels(length_mm: float, knee: Knee) -> int:
+    """So many pixels reach at least this far within an image."""
+    return int(np.ceil(length_mm / min(s for axis, s in enumerate(knee.spacing_mm) if axis != knee.slice_axis)))
 
 
 def meniscus_tissue(knee: Knee, label: Label, rule: SignalRule = SIGNAL) -> Tissue:
@@ -119,27 +124,42 @@ def _distance_to_faces(mask: np.ndarray, height: np.ndarray, knee: Knee) -> tupl
     smooth = ndimage.gaussian_filter(np.clip(height, -3, 3), sigma)
     outward = np.stack([-np.gradient(smooth, knee.spacing_mm[axis], axis=axis)[outside] for axis in plane])
     outward /= np.maximum(np.linalg.norm(outward, axis=0), 1e-9)
-    here = np.stack(np.nonzero(outside))
+    near = box_in_images(mask, knee, 1 + _pixels(FACING_MM, knee))
     faces, neither = [], outside.copy()
     for labels in (FEMORAL_SURFACE, TIBIAL_SURFACE):
         face = np.zeros_like(mask)
-        surface = knee.mask(*labels) & ~mask
-        if surface.any():
-            distance, nearest = ndimage.distance_transform_edt(~surface, sampling=knee.in_plane_mm, return_indices=True)
-            reach = distance[outside]
-            step = np.stack([(nearest[axis][outside] - here[axis]) * knee.spacing_mm[axis] for axis in plane])
-            cosine = (step * outward).sum(0) / np.maximum(reach, 1e-9)
-            # An outer voxel that is joint surface itself (reach 0) needs no direction.
-            face[outside] = (reach <= FACING_MM) & ((reach == 0) | (cosine >= FACING_COSINE))
+        step = _step_to(knee.mask(*labels) & ~mask, outside, near, knee)
+        reach = np.sqrt((step * step).sum(0))
+        cosine = (np.where(reach <= FACING_MM, step, 0) * outward).sum(0) / np.maximum(reach, 1e-9)
+        # An outer voxel that is joint surface itself (reach 0) needs no direction.
+        face[outside] = (reach <= FACING_MM) & ((reach == 0) | (cosine >= FACING_COSINE))
         faces.append(face)
         neither &= ~face
-    return tuple(_distance_to(face, knee) for face in (*faces, neither))
+    box = box_in_images(mask, knee, 1)
+    return tuple(_distance_to(face, box, knee) for face in (*faces, neither))
 
 
-def _distance_to(face: np.ndarray, knee: Knee) -> np.ndarray:
-    if not face.any():
-        return np.full(face.shape, OUT_OF_REACH_MM, np.float32)
-    return np.minimum(distance_in_images(face, knee) - 0.5 * knee.pixel_mm, OUT_OF_REACH_MM).astype(np.float32)
+def _step_to(surface: np.ndarray, voxels: np.ndarray, box: tuple[slice, slice, slice], knee: Knee) -> np.ndarray:
+    """From each voxel of a mask to the nearest of a surface in its image and a box, (2, N) mm; infinite without any."""
+    sampling = np.array([s for axis, s in enumerate(knee.spacing_mm) if axis != knee.slice_axis])[:, None, None]
+    step = np.full((2, *voxels.shape), np.inf)
+    images = np.moveaxis(step[:, *box], knee.slice_axis + 1, 1)
+    here, there = (np.moveaxis(a[box], knee.slice_axis, 0) for a in (voxels, surface))
+    grid = np.indices(here.shape[1:])
+    for k in np.flatnonzero(here.any((1, 2)) & there.any((1, 2))):
+        nearest = ndimage.distance_transform_edt(
+            ~there[k], sampling=sampling.ravel(), return_distances=False, return_indices=True
+        )
+        images[:, k] = (nearest - grid) * sampling
+    return step[:, voxels]
+
+
+def _distance_to(face: np.ndarray, box: tuple[slice, slice, slice], knee: Knee) -> np.ndarray:
+    """In a box that holds the face; beyond it nobody asks."""
+    distance = np.full(face.shape, OUT_OF_REACH_MM, np.float32)
+    if face.any():
+        distance[box] = np.minimum(distance_in_images(face[box], knee) - 0.5 * knee.pixel_mm, OUT_OF_REACH_MM)
+    return distance
 
 
 def _in_plane(knee: Knee, connectivity: int = 1) -> np.ndarray:
@@ -155,16 +175,20 @@ def _outside_tissue(ratio: np.ndarray, tissue: Tissue, knee: Knee) -> np.ndarray
     meniscus has a darker seam before it. Further in than an outline errs, that holds only for the end images, of which
     the meniscus may fill one half and outside tissue the other.
     """
-    joint_surface = knee.mask(*FEMORAL_SURFACE, *TIBIAL_SURFACE) & ~tissue.mask
+    box = box_in_images(tissue.mask, knee, 1 + WAY_PIXELS)
+    mask, open_mm, inner, near = (a[box] for a in (tissue.mask, tissue.open_mm, tissue.inner, ratio))
+    joint_surface = knee.crop(box).mask(*FEMORAL_SURFACE, *TIBIAL_SURFACE) & ~mask
     size = [1 if axis == knee.slice_axis else WAY_PIXELS for axis in range(3)]
-    entry = ~tissue.mask & (tissue.open_mm <= 0.5 * knee.pixel_mm + 1e-3)
-    level = ndimage.grey_opening(np.where(joint_surface, -1, ratio), size=size)
-    level = np.where(tissue.mask | entry, level, -1)
+    entry = ~mask & (open_mm <= 0.5 * knee.pixel_mm + 1e-3)
+    level = ndimage.grey_opening(np.where(joint_surface, -1, near), size=size)
+    level = np.where(mask | entry, level, -1)
     start = np.where(entry, level, -1)
     passable = reconstruction(start, level, method="dilation", footprint=_in_plane(knee))
-    wet = tissue.mask & (ratio >= SPILL_RATIO) & (passable >= SPILL_SHARE * ratio)
-    wet &= (tissue.open_mm <= SPILL_MM) | ~tissue.inner
-    return ndimage.binary_opening(wet, _in_plane(knee))
+    wet = mask & (near >= SPILL_RATIO) & (passable >= SPILL_SHARE * near)
+    wet &= (open_mm <= SPILL_MM) | ~inner
+    found = np.zeros_like(tissue.mask)
+    found[box] = ndimage.binary_opening(wet, _in_plane(knee))
+    return found
 
 
 def find_components(ratio: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalRule = SIGNAL) -> list[Component]:
@@ -188,11 +212,14 @@ def find_components(ratio: np.ndarray, tissue: Tissue, knee: Knee, rule: SignalR
     labelled, count = ndimage.label(inner, ndimage.generate_binary_structure(3, 2))
     if not count:
         return []
+    rim = rule.rim_mm + knee.pixel_mm
+    box = box_in_images(inner, knee, _pixels(rim, knee))
+    inner, bright, labelled = inner[box], bright[box], labelled[box]
     distance, nearest = ndimage.distance_transform_edt(~inner, sampling=knee.in_plane_mm, return_indices=True)
-    near = bright & (distance <= rule.rim_mm + knee.pixel_mm)
-    grown = ndimage.binary_propagation(inner, _in_plane(knee), mask=near)
+    grown = ndimage.binary_propagation(inner, _in_plane(knee), mask=bright & (distance <= rim))
     owner = np.where(grown, labelled[tuple(nearest)], 0)
-    found = [_measure(np.argwhere(owner == k), own, tissue, knee, rule) for k in range(1, count + 1)]
+    first = [s.start for s in box]
+    found = [_measure(np.argwhere(owner == k) + first, own, tissue, knee, rule) for k in range(1, count + 1)]
     return sorted(found, key=lambda c: (-c.volume_mm3, tuple(c.voxels[0])))
 
 
