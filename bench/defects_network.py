@@ -56,7 +56,7 @@ def show(number: int, name: str, source: str, knee, contrast: str) -> None:
     plates = " ".join(
         f"{row['plate'].removesuffix('_cartilage')}={row['cartilage_grade']}"
         f"({row['defect_area_mm2']:.0f}mm2,{row['defect_depth_pct']:.0f}%,mean {row['thickness_mean_mm']:.2f})"
-        for row in measure_cartilage(knee)
+        for row in measure_cartilage(knee, contrast)
         if row["defect_area_mm2"] is not None
     )
     bones = " ".join(

@@ -77,7 +77,7 @@ def _parts(acquired) -> dict[str, Callable[[], object]]:
         "menisci": lambda: meniscus.measure_menisci(knee),
         "extrusion": lambda: extrusion.measure_extrusion(knee, regions),
         "effusion": lambda: effusion.measure_effusion(knee),
-        "cartilage": lambda: cartilage.measure_cartilage(knee),
+        "cartilage": lambda: cartilage.measure_cartilage(knee, "PDFS"),
         "marrow": lambda: marrow.measure_marrow(knee, "PDFS"),
         "whole": lambda: score_knee(acquired.image, acquired.labels, "R", contrast="PDFS"),
     }

@@ -29,6 +29,7 @@ class ScoredKnee:
     effusion: Row
     cartilage: list[Row]
     marrow: list[Row]
+    contrast: str | None  # class, as in tables.SERIES
 
 
 def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
@@ -65,6 +66,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         effusion=scores.effusion,
         cartilage=scores.cartilage,
         marrow=scores.marrow,
+        contrast=knee.sidecar.get("ContrastClass"),
     )
 
 
@@ -146,7 +148,7 @@ def write(knee: ScoredKnee, folder: Path) -> None:
     write_volume(folder / f"knee-{knee.laterality}_dseg.nii.gz", knee.labels)
     labels.write_dseg_tsv(folder / "dseg.tsv")
     tables.write_text(folder / f"knee-{knee.laterality}_scores.json", as_json(knee))
-    thickness = thickness_rows(knee.image, knee.labels, knee.laterality)
+    thickness = thickness_rows(knee.image, knee.labels, knee.laterality, knee.contrast)
     tables.write_table(folder / f"knee-{knee.laterality}_thickness.tsv", thickness, tables.THICKNESS)
     draw(
         folder / f"knee-{knee.laterality}_overlay.png",

@@ -35,13 +35,13 @@ def plate(fluid=1.7, pit=True, shading=0.0, wet=True, noise=0.03):
 
 
 def grade(knee):
-    return next(row for row in measure_cartilage(knee) if row["plate"] == PLATE.label_name)["cartilage_grade"]
+    return next(row for row in measure_cartilage(knee, "PDFS") if row["plate"] == PLATE.label_name)["cartilage_grade"]
 
 
 @pytest.mark.parametrize("shading", [0.0, 0.2])
 def test_fluid_under_the_outline_is_a_pit(shading):
     knee = plate(shading=shading)
-    opened = open_pits(knee)
+    opened = open_pits(knee, "PDFS")
     assert opened.opened_mm3[PLATE] == pytest.approx(PIT_MM3, rel=0.1)
     changed = opened.knee.labels.array != knee.labels.array
     assert set(opened.knee.labels.array[changed]) == {Label.JOINT_FLUID}
@@ -60,17 +60,24 @@ def test_fluid_under_the_outline_is_a_pit(shading):
 )
 def test_the_outline_stays_where_the_image_does_not_contradict_it(knee):
     knee = plate(**knee)
-    opened = open_pits(knee)
+    opened = open_pits(knee, "PDFS")
     assert opened.opened_mm3[PLATE] < 0.01 * PIT_MM3
     assert (opened.knee.labels.array != knee.labels.array).mean() < 1e-4
     assert grade(knee) == 0
 
 
 def test_much_fluid_in_an_outline_is_flagged():
-    flags = {r["plate"]: r["flags"] for r in measure_cartilage(plate())}
+    flags = {r["plate"]: r["flags"] for r in measure_cartilage(plate(), "PDFS")}
     assert flags[PLATE.label_name] == "experimental"
     knee = plate()
     wet = knee.image.array.copy()
     wet[:12] = 850
-    flags = {r["plate"]: r["flags"] for r in measure_cartilage(type(knee)(knee.image.with_array(wet), knee.labels))}
+    drowned = type(knee)(knee.image.with_array(wet), knee.labels)
+    flags = {r["plate"]: r["flags"] for r in measure_cartilage(drowned, "PDFS")}
     assert flags[PLATE.label_name] == "experimental,fluid_in_outline"
+
+
+@pytest.mark.parametrize("contrast", ["PD", "T2", None])
+def test_without_fat_suppression_bright_may_be_fat_and_the_outline_stays(contrast):
+    knee = plate()
+    assert open_pits(knee, contrast).knee is knee

@@ -79,9 +79,12 @@ class ThicknessMap:
         return float(np.average(self.thickness_mm, weights=self.area_mm2 * (self.thickness_mm > 0)))
 
 
-def measure_cartilage(knee: Knee) -> list[Row]:
-    """One row of tables.CARTILAGE (without knee keys) a plate; a plate that is not outlined has missing values."""
-    pits = open_pits(knee)
+def measure_cartilage(knee: Knee, contrast: str | None = None) -> list[Row]:
+    """One row of tables.CARTILAGE (without knee keys) a plate; a plate that is not outlined has missing values.
+
+    `contrast` is the contrast class of the image, None if unknown: pits are sought where it suppresses fat.
+    """
+    pits = open_pits(knee, contrast)
     rows = []
     for label in CARTILAGES:
         row: Row = {
@@ -113,9 +116,9 @@ def measure_cartilage(knee: Knee) -> list[Row]:
     return rows
 
 
-def thickness_rows(image: Volume, labels: Volume, laterality: str) -> list[Row]:
+def thickness_rows(image: Volume, labels: Volume, laterality: str, contrast: str | None = None) -> list[Row]:
     """Rows of tables.THICKNESS: the maps of all plates, in the world of the scan."""
-    knee = open_pits(canonical(image, labels, laterality)).knee
+    knee = open_pits(canonical(image, labels, laterality), contrast).knee
     rows: list[Row] = []
     for label in CARTILAGES:
         surface = thickness_map(knee, label)
@@ -190,7 +193,7 @@ def _vertices(surface: np.ndarray, spacing: np.ndarray, layer: np.ndarray) -> tu
     that each stands for, (N,)."""
     from skimage.measure import marching_cubes
 
-    near = ndimage.maximum_filter(layer, np.maximum((2 * AROUND_MM / spacing).round().astype(int), 1)) > 0.3
+    near = _widened(layer > 0.3, np.maximum((2 * AROUND_MM / spacing).round().astype(int), 1))
     step = max(int(round(VERTEX_MM / spacing.min())), 1)
     vertices, faces, *_ = marching_cubes(surface, 0.5, step_size=step, mask=near, allow_degenerate=False)
     corners = vertices[faces] * spacing
@@ -200,6 +203,19 @@ def _vertices(surface: np.ndarray, spacing: np.ndarray, layer: np.ndarray) -> tu
     # The box around the plate cuts the bone; a vertex on its wall belongs to no surface.
     whole = ((vertices > 1) & (vertices < np.array(surface.shape) - 2)).all(1)
     return vertices[whole], area[whole]
+
+
+def _widened(mask: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Where a box of this size (voxels along each axis) meets a mask: `ndimage.maximum_filter`, many times faster."""
+    for axis, length in enumerate(size):
+        padding = [(0, 0)] * 3
+        padding[axis] = (length // 2, length - length // 2 - 1)
+        mask, reached = np.moveaxis(np.pad(mask, padding), axis, 0), 1
+        while reached < length:
+            step = min(reached, length - reached)
+            mask, reached = mask[:-step] | mask[step:], reached + step
+        mask = np.moveaxis(mask, 0, axis)
+    return mask
 
 
 def _outward(surface: np.ndarray, vertices: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -216,15 +232,16 @@ def _outward(surface: np.ndarray, vertices: np.ndarray, spacing: np.ndarray) -> 
 def _along_rays(layer: np.ndarray, vertices: np.ndarray, normals: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Thickness (mm) of the first stretch of cartilage on each ray that meets one near the bone, else 0."""
     t = np.arange(RAY_FROM_MM, RAY_TO_MM, RAY_STEP_MM)
-    points = vertices[:, None] + t[:, None] * (normals / spacing)[:, None]
-    value = ndimage.map_coordinates(layer, points.reshape(-1, 3).T, order=1).reshape(len(vertices), len(t))
+    points = vertices.T[:, :, None] + t * (normals / spacing).T[:, :, None]
+    value = ndimage.map_coordinates(layer, points, order=1)
     inside = value >= 0.5
     first = inside.argmax(1)
     attached = inside.any(1) & (t[first] <= ATTACHED_MM)
     # The stretch ends where nothing is left on either side of its first full sample.
     index = np.arange(len(t))
     empty = value < 0.02
-    ahead = np.where(empty & (index > first[:, None]), index, len(t)).min(1)
-    behind = np.where(empty & (index < first[:, None]), index, -1).max(1)
+    after, before = empty & (index > first[:, None]), empty & (index < first[:, None])
+    ahead = np.where(after.any(1), after.argmax(1), len(t))
+    behind = np.where(before.any(1), len(t) - 1 - before[:, ::-1].argmax(1), -1)
     own = (index > behind[:, None]) & (index < ahead[:, None])
     return np.where(attached, (value * own).sum(1) * RAY_STEP_MM, 0.0)

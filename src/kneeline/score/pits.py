@@ -2,7 +2,8 @@
 
 A network that has learnt intact plates draws them whole, also over a defect full of fluid. Where fluid is clearly
 brighter than cartilage in the image at hand, a voxel nearer to fluid than to the cartilage around it is therefore taken
-for fluid before thickness is measured. Where it is not (T1, DESS, no fluid in view), the outline stays as it is.
+for fluid before thickness is measured. Where it is not (T1, DESS, no fluid in view), the outline stays as it is; and
+where fat is not suppressed, because there fat beside the cartilage is as bright.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from kneeline.labels import CARTILAGES, Label
-from kneeline.score.frame import Knee, box_around, thinned, thinning
+from kneeline.score.frame import FAT_SUPPRESSED, Knee, box_around, thinned, thinning
 from kneeline.volume import Volume
 
 # Fluid must be this many times as bright as cartilage. Project decision: noise and texture of cartilage stay below the
@@ -32,12 +33,12 @@ class Opened:
     opened_mm3: dict[Label, float]
 
 
-def open_pits(knee: Knee) -> Opened:
-    """Cartilage voxels as bright as fluid become joint fluid."""
+def open_pits(knee: Knee, contrast: str | None) -> Opened:
+    """Cartilage voxels as bright as fluid become joint fluid, on fat-suppressed images (`contrast`)."""
     nothing = Opened(knee, dict.fromkeys(CARTILAGES, 0.0))
     fluid = knee.mask(Label.JOINT_FLUID)
     box = box_around(knee.mask(*CARTILAGES), knee.spacing_mm, FIELD_MM)
-    if box is None or fluid.sum() < MIN_FLUID_VOXELS:
+    if contrast not in FAT_SUPPRESSED or box is None or fluid.sum() < MIN_FLUID_VOXELS:
         return nothing
     part = knee.crop(box)
     level = _level(part)

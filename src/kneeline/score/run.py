@@ -86,7 +86,7 @@ def score_knee(
         meniscus=[side | row for row in regions],
         extrusion=[side | row for row in measure_extrusion(knee, regions)],
         effusion=side | measure_effusion(knee),
-        cartilage=[side | row for row in measure_cartilage(knee)],
+        cartilage=[side | row for row in measure_cartilage(knee, contrast)],
         marrow=[side | row for row in measure_marrow(knee, contrast)],
     )
 
