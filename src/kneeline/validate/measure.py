@@ -104,7 +104,7 @@ def compare(scan: SimulatedScan, knee: Plan, again: bool = False) -> Case:
         {label: max(scan.knee.truth.grade(name, r) for r in grading.REGIONS) for name, label in MENISCI.items()},
         true_scores(scan.knee),
     )
-    on_true_labels = score_knee(scan.image, scan.labels, knee.laterality)
+    on_true_labels = score_knee(scan.image, scan.labels, knee.laterality, contrast=knee.contrast)
     rescan = _rescan(scan_again(scan, knee.seed), knee) if again else None
     answer = _answer(scan, knee)
     if isinstance(answer, str):
@@ -120,7 +120,7 @@ def _answer(scan: SimulatedScan, knee: Plan) -> tuple[Segmentation, Scores] | st
     """What the machine says of a scan, or the code of its refusal."""
     try:
         segmentation = segment(scan.image, knee.laterality, with_certainty=True)
-        return segmentation, score_knee(scan.image, segmentation.labels, knee.laterality)
+        return segmentation, score_knee(scan.image, segmentation.labels, knee.laterality, contrast=knee.contrast)
     except (MemoryError, UsageError):
         raise
     except Refusal as refusal:
@@ -132,7 +132,7 @@ def _answer(scan: SimulatedScan, knee: Plan) -> tuple[Segmentation, Scores] | st
 def _rescan(scan: SimulatedScan, knee: Plan) -> Rescan:
     answer = _answer(scan, knee)
     found = None if isinstance(answer, str) else answer[1]
-    return Rescan(score_knee(scan.image, scan.labels, knee.laterality), found)
+    return Rescan(score_knee(scan.image, scan.labels, knee.laterality, contrast=knee.contrast), found)
 
 
 def _found(scan: SimulatedScan, segmentation: Segmentation, scores: Scores) -> Found:
