@@ -39,6 +39,15 @@ def test_sizes_and_places_of_a_knee_of_blocks(knee):
     assert found.patella_above_mm == pytest.approx(60 - 29.5)
 
 
+def test_a_bone_that_is_wide_where_the_image_ends_is_cut_off(knee):
+    assert not measure(knee, SPACING).cut_at_side
+    assert measure(knee[3:], SPACING).cut_at_side
+    assert measure(knee[:20], SPACING).cut_at_side
+    tip = knee.copy()
+    tip[:2, 30:40, 60:70] = Label.FEMUR  # the femur's rounding reaches the first slice
+    assert not measure(tip, SPACING).cut_at_side
+
+
 def test_nothing_depends_on_the_side(knee):
     mirrored = knee[::-1]
     swapped = mirrored.copy()

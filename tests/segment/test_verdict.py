@@ -67,7 +67,7 @@ def test_what_could_not_be_measured_speaks_neither_way():
         (without(medial_meniscus=7.0), "review", "medial meniscus of 7.0 mL"),
         (without(Label.PATELLA, Label.PATELLAR_CARTILAGE), "review", "patella not found"),
         (without(Label.FEMORAL_CARTILAGE), "review", "femoral cartilage not found"),
-        (replace(GOOD, tibia_width_mm=48), "review", "only 48 mm of the knee"),
+        (replace(GOOD, tibia_width_mm=48, cut_at_side=True), "review", "only 48 mm of the knee"),
     ],
 )
 def test_what_is_missing_or_of_strange_size_is_said_in_words(found, expected, words):
@@ -83,6 +83,10 @@ def test_a_place_or_size_beyond_its_bounds_is_no_knee(name, least, most):
         judged, reason = verdict.judge(replace(GOOD, **{name: value}), SURE)
         assert judged == "unusable"
         assert f"{least:g} to {most:g} expected" in reason
+
+
+def test_a_small_knee_that_is_wholly_in_view_is_ok():
+    assert verdict.judge(replace(GOOD, femur_width_mm=52, tibia_width_mm=50), SURE) == ("ok", None)
 
 
 def test_an_unsure_network_asks_for_review():

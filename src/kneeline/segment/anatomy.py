@@ -31,6 +31,7 @@ class Anatomy:
     filled: float | None = None  # share of the narrow gap in which cartilage or meniscus lies
     femur_width_mm: float | None = None
     tibia_width_mm: float | None = None
+    cut_at_side: bool = False  # a bone is still wide in the first or last slice
     femur_depth_mm: float | None = None  # front to back, of the condyles
     tibia_depth_mm: float | None = None  # of the plateau
     patella_front_mm: float | None = None  # how far the patella's middle lies in front of the femur's
@@ -45,6 +46,7 @@ def measure(labels: np.ndarray, spacing_mm: tuple[float, float, float]) -> Anato
     counts = np.bincount(labels.ravel(), minlength=len(Label))
     volumes = {label: float(counts[label] * dx * dy * dz / 1000) for label in Label if label and counts[label]}
     found: dict[str, float | None] = {}
+    cut = False
     menisci = [labels == label for label in MENISCI.values() if label in volumes]
     if menisci:
         found["meniscus_length_mm"] = max(_extent(m.any((0, 1))) * dy for m in menisci)
@@ -53,13 +55,15 @@ def measure(labels: np.ndarray, spacing_mm: tuple[float, float, float]) -> Anato
         found["menisci_apart_mm"] = abs(one - two) * dx
     if Label.FEMUR in volumes and Label.TIBIA in volumes:
         femur, tibia = labels == Label.FEMUR, labels == Label.TIBIA
+        cut = any(area[[0, -1]].max() > _WIDTH_SHARE * area.max() for area in map(_areas, (femur, tibia)))
         found |= _bones(femur, tibia, spacing_mm)
         found |= _joint(femur, tibia, np.isin(labels, (*CARTILAGES, *MENISCI.values())), spacing_mm)
         if Label.PATELLA in volumes:
             patella = _middle(labels == Label.PATELLA)
             found["patella_front_mm"] = (_middle(femur)[2] - patella[2]) * dy
             found["patella_above_mm"] = (np.flatnonzero(tibia.any((0, 2)))[0] - patella[1]) * dz
-    return Anatomy(volumes, **{name: None if value is None else float(value) for name, value in found.items()})
+    numbers = {name: None if value is None else float(value) for name, value in found.items()}
+    return Anatomy(volumes, cut_at_side=bool(cut), **numbers)
 
 
 def _bones(femur: np.ndarray, tibia: np.ndarray, spacing_mm) -> dict[str, float | None]:
@@ -109,8 +113,13 @@ def _extent(line: np.ndarray) -> int:
 
 
 def _width(mask: np.ndarray) -> int:
-    area = mask.sum((1, 2))
+    area = _areas(mask)
     return _extent(area > _WIDTH_SHARE * area.max())
+
+
+def _areas(mask: np.ndarray) -> np.ndarray:
+    """Pixels of each slice."""
+    return mask.sum((1, 2))
 
 
 def _depth(end: np.ndarray, dy: float) -> float | None:

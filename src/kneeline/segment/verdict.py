@@ -42,7 +42,7 @@ BOUNDS = (
 )
 # A meniscus of an adult: 1 to 4 mL in most; outside these bounds a person should look (mL).
 MENISCUS_ML = (0.8, 5.0)
-# A knee of which less is in view (mm) lacks something.
+# A knee that the image cuts off at a side, and of which less is in view (mm), lacks something.
 WHOLE_WIDTH_MM = 55.0
 # Share of a structure's voxels that is expected to be right (calibrated), below which a person should look. Simulated
 # knees of every contrast had at least 0.95, 0.80 and 0.81; one blurred by motion beyond use had 0.89, 0.64 and 0.70.
@@ -123,7 +123,7 @@ def _doubts(found: Anatomy, confidence: dict[Label, float]):
         if label not in volumes and not (label == Label.PATELLAR_CARTILAGE and Label.PATELLA not in volumes):
             yield f"{label.words} not found"
     widths = [v for v in (found.femur_width_mm, found.tibia_width_mm) if v is not None]
-    if widths and min(widths) < WHOLE_WIDTH_MM:
+    if found.cut_at_side and widths and min(widths) < WHOLE_WIDTH_MM:
         yield f"only {min(widths):.0f} mm of the knee from left to right in view"
     for label, least in LEAST_CONFIDENCE.items():
         if confidence.get(label, 1.0) < least:
