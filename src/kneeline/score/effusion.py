@@ -111,7 +111,7 @@ def measure_effusion(knee: Knee) -> Row:
         row |= _pouch(knee, fluid, flags)
     if fluid.axes.source == "scanner":
         flags.append("axis_of_scanner")
-    if knee.spacing_mm[0] > THICK_SLICE_MM:
+    if knee.slice_spacing_mm > THICK_SLICE_MM:
         flags.append("thick_slices")
     return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}
 

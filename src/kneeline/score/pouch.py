@@ -49,7 +49,7 @@ def _deepest(knee: Knee, axes: Axes, patella: Patella, zone, pouch: np.ndarray, 
         return 0.0
     origin = np.array([patella.middle, 0.0, patella.pole + LEVEL_MM / 2])
     where = axes.coordinates(knee.labels.geometry.to_world(voxels)) - origin
-    low, high = where.min(0) - knee.spacing_mm[0], where.max(0) + knee.spacing_mm[0]
+    low, high = where.min(0) - max(knee.spacing_mm), where.max(0) + max(knee.spacing_mm)
     x = LINE_MM * np.arange(np.ceil(max(zone[0], low[0]) / LINE_MM), np.floor(min(zone[1], high[0]) / LINE_MM) + 1)
     level = LEVEL_MM * np.arange(max(np.floor(low[2] / LEVEL_MM), 0), np.ceil(high[2] / LEVEL_MM) + 1)
     along = STEP_MM * np.arange(np.floor(low[1] / STEP_MM), np.ceil(high[1] / STEP_MM) + 1)
