@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from kneeline.labels import Label
 from kneeline.score.frame import OUT_OF_REACH_MM, Knee, distance_in_images
-from kneeline.score.references import in_plane_depth
+from kneeline.score.references import in_plane_depth, measure_brightness
 from kneeline.volume import Volume
 
 
@@ -31,3 +32,12 @@ def test_depth_in_the_box_of_a_mask_is_its_depth(knee_and_mask):
     knee, mask = knee_and_mask
     expected = ndimage.distance_transform_edt(mask, sampling=knee.in_plane_mm) - 0.5 * knee.pixel_mm
     np.testing.assert_allclose(in_plane_depth(mask, knee), np.where(mask, expected, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize(("images", "readable"), [(3, False), (4, True)])
+def test_a_reference_needs_four_images(images, readable):
+    labels = np.full((images, 20, 20), Label.FEMORAL_CARTILAGE, np.uint8)
+    labels[:, :8] = Label.FEMUR
+    affine = np.diag([3.0, 0.5, 0.5, 1.0])
+    knee = Knee(Volume((100.0 * labels).astype(np.float32), affine), Volume(labels, affine))
+    assert (measure_brightness(knee) is not None) == readable

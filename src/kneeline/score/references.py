@@ -22,6 +22,8 @@ from kneeline.volume import to_sitk
 FIELD_SIGMA_MM = 15.0
 # Share of the labelled voxels that may be darker than the image's zero: noise.
 FLOOR_QUANTILE = 0.01
+# The smoothing of the reference level needs as many images; so few show no meniscus anyway.
+_LEAST_IMAGES = 4
 # Fewer reference voxels than this are not trusted.
 MIN_REFERENCE_VOXELS = 40
 # A meniscus this much (share of the bright reference) darker than the other lends it its dark level:
@@ -45,7 +47,7 @@ class Brightness:
 def measure_brightness(knee: Knee) -> Brightness | None:
     """`knee` is a crop around one meniscus. None where neither cartilage nor fluid can serve."""
     floor = _floor(knee)
-    if floor is None:
+    if floor is None or min(knee.image.shape) < _LEAST_IMAGES:
         return None
     image = knee.image.array - floor
     for source, labels in (("cartilage", CARTILAGES), ("joint_fluid", (Label.JOINT_FLUID,))):
