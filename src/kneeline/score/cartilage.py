@@ -20,7 +20,7 @@ from scipy import ndimage
 from kneeline.grading import grade_cartilage
 from kneeline.labels import CARTILAGES, Label
 from kneeline.score.defects import find_defects
-from kneeline.score.frame import Knee, box_around, canonical, distance_in_images, to_scanner
+from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, box_around, canonical, distance_in_images, to_scanner
 from kneeline.score.pits import open_pits
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
@@ -41,8 +41,6 @@ RAY_FROM_MM, RAY_TO_MM, RAY_STEP_MM = -2.5, 8.0, 0.15
 ATTACHED_MM = 1.5
 # The map goes on over bare bone this far from cartilage: into the widest defect that is still focal.
 AROUND_MM = 7.0
-# Images further apart than this are interpolated between their outlines, and the plate is flagged so.
-INTERPOLATE_ABOVE_MM = 1.6
 # Grid for interpolated stacks.
 FINE_MM = 0.8
 # Thick images graze a surface whose normal is nearer than 60 degrees to the direction across them: the angle's cosine.

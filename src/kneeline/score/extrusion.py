@@ -26,7 +26,7 @@ from scipy import ndimage
 
 from kneeline.grading import highest_grade
 from kneeline.labels import MENISCI, Label
-from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around, distance_in_images
+from kneeline.score.frame import INTERPOLATE_ABOVE_MM, THICK_SLICE_MM, Knee, box_around, distance_in_images
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, resample
@@ -43,8 +43,6 @@ BAND = 0.1
 MARGIN_DEPTH_MM = 5.0
 # Room around plate and meniscus for their smoothed borders.
 ROOM_MM = 3.0
-# Slices further apart than this are interpolated between their outlines.
-INTERPOLATE_ABOVE_MM = 1.6
 # Usual radius of the rims, which the two chords correct, and the weight of that prior against them. From ten simulated
 # knees and a real label map (menisci and plates 14 to 24 mm, tibia 20 to 32 mm). Smoothing (SD) of outlines within
 # thick images: a feathered edge thinner than a pixel must not lengthen a chord.

@@ -73,6 +73,8 @@ class Knee:
         return Knee(crop(self.image, box), crop(self.labels, box))
 
 
+# Images further apart than this are interpolated between their outlines; edges in them mix with what lies beside.
+INTERPOLATE_ABOVE_MM = 1.6
 # Contrast classes (tables.SERIES) in which fat and marrow are dark, so that what is bright is water.
 FAT_SUPPRESSED = ("PDFS", "T2FS")
 # Larger than any knee: an in-plane distance map holds at least this where the image has no target.

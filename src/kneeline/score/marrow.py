@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from kneeline.grading import MARROW, MarrowRule, grade_marrow
 from kneeline.labels import CARTILAGES, Label
-from kneeline.score.frame import FAT_SUPPRESSED, Knee, box_around, thinned
+from kneeline.score.frame import FAT_SUPPRESSED, INTERPOLATE_ABOVE_MM, Knee, box_around, thinned
 from kneeline.score.references import contrast_to_noise, measure_brightness, measure_dark, signal_ratio
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
@@ -32,8 +32,6 @@ SUPPRESSED_BELOW = 0.9
 PIXEL_MM = 0.7
 # Reach of the smoothing over a pixel.
 SMOOTH_MM = 3 * PIXEL_MM
-# Images further apart than this mix a bone's edge with what lies beside it.
-THICK_MM = 1.6
 # A zone with fewer voxels says nothing.
 MIN_VOXELS = 200
 
@@ -75,7 +73,7 @@ def _subchondral(knee: Knee, reach: np.ndarray) -> np.ndarray:
     """Bone near cartilage whose voxels hold nothing but bone."""
     bone = knee.mask(*BONES)
     inside = _deeper_than(EDGE_MM, bone, knee)
-    if knee.slice_spacing_mm > THICK_MM:
+    if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM:
         across = [1, 1, 1]
         across[knee.slice_axis] = 3
         inside &= ndimage.binary_erosion(bone, np.ones(across), border_value=1)

@@ -56,7 +56,7 @@ def score_knee(
     echoes, echo_times_ms
         All echoes on the same grid, (I, J, K, echoes), and their times, for T2.
     contrast
-        Contrast class (tables.SERIES), for marrow: it is read on fat-suppressed spin echoes only.
+        Contrast class (tables.SERIES), for marrow and pits in cartilage: read on fat-suppressed spin echoes.
     echo_time_ms
         Of the image, for the flag `magic_angle`.
 
