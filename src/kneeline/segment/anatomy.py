@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from kneeline.labels import CARTILAGES, MENISCI, Label
+from kneeline.segment.masks import middle
 
 # The part of a bone's end that is measured, from its joint surface on: past the rounding, short of the shaft.
 _TIBIAL_END_MM = (6.0, 16.0)
@@ -51,7 +51,7 @@ def measure(labels: np.ndarray, spacing_mm: tuple[float, float, float]) -> Anato
     if menisci:
         found["meniscus_length_mm"] = max(_extent(m.any((0, 1))) * dy for m in menisci)
     if len(menisci) == 2:
-        one, two = (_middle(m)[0] for m in menisci)
+        one, two = (middle(m)[0] for m in menisci)
         found["menisci_apart_mm"] = abs(one - two) * dx
     if Label.FEMUR in volumes and Label.TIBIA in volumes:
         femur, tibia = labels == Label.FEMUR, labels == Label.TIBIA
@@ -59,8 +59,8 @@ def measure(labels: np.ndarray, spacing_mm: tuple[float, float, float]) -> Anato
         found |= _bones(femur, tibia, spacing_mm)
         found |= _joint(femur, tibia, np.isin(labels, (*CARTILAGES, *MENISCI.values())), spacing_mm)
         if Label.PATELLA in volumes:
-            patella = _middle(labels == Label.PATELLA)
-            found["patella_front_mm"] = (_middle(femur)[2] - patella[2]) * dy
+            patella = middle(labels == Label.PATELLA)
+            found["patella_front_mm"] = (middle(femur)[2] - patella[2]) * dy
             found["patella_above_mm"] = (np.flatnonzero(tibia.any((0, 2)))[0] - patella[1]) * dz
     numbers = {name: None if value is None else float(value) for name, value in found.items()}
     return Anatomy(volumes, cut_at_side=bool(cut), **numbers)
@@ -74,7 +74,7 @@ def _bones(femur: np.ndarray, tibia: np.ndarray, spacing_mm) -> dict[str, float 
     first, last = above
     near, far = below
     return {
-        "drop_mm": (_middle(tibia)[1] - _middle(femur)[1]) * dz,
+        "drop_mm": (middle(tibia)[1] - middle(femur)[1]) * dz,
         "femur_width_mm": _width(femur) * dx,
         "tibia_width_mm": _width(tibia) * dx,
         "tibia_depth_mm": _depth(tibia[:, top + first : top + last], dy),
@@ -100,10 +100,6 @@ def _joint(femur: np.ndarray, tibia: np.ndarray, soft: np.ndarray, spacing_mm) -
 
 # Femur and tibia nearer than this are seldom without cartilage or meniscus between them.
 NARROW_MM = 14.0
-
-
-def _middle(mask: np.ndarray) -> tuple[float, float, float]:
-    return ndimage.center_of_mass(mask)
 
 
 def _extent(line: np.ndarray) -> int:

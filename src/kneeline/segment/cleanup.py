@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from kneeline.labels import Label
+from kneeline.segment import masks
 from kneeline.segment.classes import Class
 from kneeline.volume import Laterality, medial_sign
 
@@ -43,23 +44,23 @@ def clean(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nda
     out = classes.copy()
     voxel = float(np.prod(spacing_mm))
     femur = _largest(out, Class.FEMUR, voxel)
-    tibia = _largest(out, Class.TIBIA, voxel, lambda piece: femur is None or piece[1] > _centre(femur)[1])
-    patella = _largest(out, Class.PATELLA, voxel, lambda piece: femur is None or piece[2] < _centre(femur)[2])
+    tibia = _largest(out, Class.TIBIA, voxel, lambda piece: femur is None or piece[1] > masks.middle(femur)[1])
+    patella = _largest(out, Class.PATELLA, voxel, lambda piece: femur is None or piece[2] < masks.middle(femur)[2])
     _largest(out, Class.FIBULA, voxel, lambda piece: tibia is None or _beside_shank(piece, tibia, spacing_mm))
     for cls, bone in (
         (Class.FEMORAL_CARTILAGE, femur),
         (Class.TIBIAL_CARTILAGE, tibia),
         (Class.PATELLAR_CARTILAGE, patella),
     ):
-        where = None if bone is None else _near(bone, spacing_mm, CARTILAGE_MM, _box_of(out, cls, voxel))
+        where = None if bone is None else _near(bone, spacing_mm, CARTILAGE_MM, _box_of_large(out, cls, voxel))
         _keep(out, cls, where, voxel, crumbs=CRUMB_SHARE)
     between = None
     if femur is not None and tibia is not None:
-        box, reach = _box_of(out, Class.MENISCUS, voxel), MENISCUS_TO_BONE_MM
+        box, reach = _box_of_large(out, Class.MENISCUS, voxel), MENISCUS_TO_BONE_MM
         between = _near(femur, spacing_mm, reach, box) & _near(tibia, spacing_mm, reach, box)
     _keep(out, Class.MENISCUS, between, voxel, whole=True, crumbs=CRUMB_SHARE)
     joint = np.isin(out, (Class.FEMUR, Class.PATELLA, Class.FEMORAL_CARTILAGE, Class.PATELLAR_CARTILAGE))
-    box = _box_of(out, Class.JOINT_FLUID, voxel)
+    box = _box_of_large(out, Class.JOINT_FLUID, voxel)
     near, touching = (
         _near(joint, spacing_mm, reach, box) if joint.any() else None for reach in (FLUID_TO_JOINT_MM, FLUID_TOUCH_MM)
     )
@@ -69,28 +70,16 @@ def clean(classes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nda
     return out
 
 
-def _centre(mask: np.ndarray) -> np.ndarray:
-    """Mean index along each axis."""
-    counts = [np.count_nonzero(mask, axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
-    return np.array([np.arange(len(count)) @ count / count.sum() for count in counts])
-
-
-def _box(mask: np.ndarray) -> tuple[slice, ...] | None:
-    """The smallest box that holds a mask; None when it is empty."""
-    filled = [np.flatnonzero(mask.any(tuple({*range(mask.ndim)} - {axis}))) for axis in range(mask.ndim)]
-    return tuple(slice(int(f[0]), int(f[-1]) + 1) for f in filled) if filled[0].size else None
-
-
-def _box_of(out: np.ndarray, cls: Class, voxel: float) -> tuple[slice, ...] | None:
+def _box_of_large(out: np.ndarray, cls: Class, voxel: float) -> tuple[slice, ...] | None:
     """The smallest box that holds all pieces of a class that are large enough to be kept."""
     mask = out == cls
-    box = _box(mask)
+    box = masks.bounding_box(mask)
     if box is None:
         return None
     pieces, _ = ndimage.label(mask[box], np.ones((3, 3, 3)))
     large = np.bincount(pieces.ravel()) * voxel >= MIN_MM3[cls]
     large[0] = False
-    inner = _box(large[pieces])
+    inner = masks.bounding_box(large[pieces])
     return inner and tuple(
         slice(outer.start + side.start, outer.start + side.stop) for outer, side in zip(box, inner, strict=True)
     )
@@ -98,7 +87,7 @@ def _box_of(out: np.ndarray, cls: Class, voxel: float) -> tuple[slice, ...] | No
 
 def _largest(out: np.ndarray, cls: Class, voxel: float, plausible=lambda centre: True) -> np.ndarray | None:
     """Keep the largest plausible piece of a bone in `out`; its mask, or None when there is none."""
-    box = _box(out == cls)
+    box = masks.bounding_box(out == cls)
     if box is None:
         return None
     inside = out[box]
@@ -108,7 +97,7 @@ def _largest(out: np.ndarray, cls: Class, voxel: float, plausible=lambda centre:
         if sizes[piece] * voxel < MIN_MM3[cls]:
             break
         mask = pieces == piece
-        if plausible(_centre(mask) + [side.start for side in box]):
+        if plausible(masks.middle(mask) + [side.start for side in box]):
             inside[(pieces > 0) & ~mask] = Class.BACKGROUND
             whole = np.zeros(out.shape, bool)
             whole[box] = mask
@@ -147,11 +136,14 @@ def _keep(
     crumbs
         Pieces below this share of the largest go, as do those below the class's least size.
     """
-    mask = out == cls
-    if not mask.any():
+    box = masks.bounding_box(out == cls)
+    if box is None:
         return
+    inside = out[box]
+    mask = inside == cls
     kept = np.zeros_like(mask)
     if where is not None:
+        where = where[box]
         pieces, n = ndimage.label(mask if whole else mask & where, np.ones((3, 3, 3)))
         sizes = np.bincount(pieces.ravel(), minlength=n + 1)
         sizes[0] = 0
@@ -160,12 +152,12 @@ def _keep(
             good &= 2 * np.bincount(pieces[where], minlength=n + 1) > sizes
         if touching is not None:
             reaches = np.zeros_like(good)
-            reaches[np.unique(pieces[touching])] = True
+            reaches[np.unique(pieces[touching[box]])] = True
             good &= reaches
         good &= sizes >= crumbs * sizes.max(initial=0, where=good)
         good[0] = False
         kept = good[pieces]
-    out[mask & ~kept] = Class.BACKGROUND
+    inside[mask & ~kept] = Class.BACKGROUND
 
 
 def _near(mask: np.ndarray, spacing_mm, reach_mm: float, box: tuple[slice, ...] | None) -> np.ndarray:
@@ -194,7 +186,7 @@ def _near(mask: np.ndarray, spacing_mm, reach_mm: float, box: tuple[slice, ...] 
 def _fill(out: np.ndarray, bone: Class) -> None:
     """Fill background and fluid that a bone encloses in a slice: a cyst or a bone island is part of the bone."""
     for plane in out:
-        box = _box(plane == bone)
+        box = masks.bounding_box(plane == bone)
         if box is not None:
             inside = plane[box]
             mask = inside == bone
