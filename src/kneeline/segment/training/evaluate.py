@@ -1,23 +1,26 @@
-"""Dice of the shipped network on simulated images of knees that it never saw.
+"""Dice of a network on simulated images of knees that it never saw.
 
-    python -m kneeline.segment.training.evaluate --anatomies FOLDER/test
+    python -m kneeline.segment.training.evaluate --anatomies FOLDER/test [--network FILE]
 
-Label maps of two real knees that training left out, imaged by the training's world without deformation: their bones
-and cartilages are true, menisci and soft tissue are warped in from another knee, fluid is simulated, and slice kinds
-take turns over contrasts. Every scan goes through `kneeline.segment.predict.segment`, clean-up included. Simulated
-images are easier than real ones. For parametric knees there is `kneeline validate`.
+Label maps of real knees that training left out, imaged by the training's world without deformation: each in every
+contrast and kind of slices, its effusions in turn. Bones and cartilages are true; menisci and soft tissue too where
+the map has them, else they are warped in from another knee; fluid is simulated. Every scan goes through
+`kneeline.segment.predict.segment`, clean-up included. Simulated images are easier than real ones. For parametric knees
+there is `kneeline validate`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from kneeline import markdown
 from kneeline.errors import Refusal
+from kneeline.segment import engine
 from kneeline.segment.classes import CLASS_BY_LABEL, Class
 from kneeline.segment.predict import segment
 from kneeline.segment.training import world
@@ -70,14 +73,14 @@ def score(image: Volume, truth: np.ndarray, row: dict) -> dict:
     return row
 
 
-def evaluate_maps(folder: Path, contrasts=CONTRASTS) -> list[dict]:
+def evaluate_maps(folder: Path) -> list[dict]:
+    by_map: dict[str, list[world.Anatomy]] = {}
+    for anatomy in world.load_anatomies(folder):
+        by_map.setdefault(anatomy.name.partition("_effusion")[0], []).append(anatomy)
     rows = []
-    for map_number, name in enumerate(("mskt_right", "mskt_left_iso")):
-        anatomies = [a for a in world.load_anatomies(folder) if a.name.startswith(name)]
-        for number, contrast in enumerate(contrasts):
-            anatomy = anatomies[number % len(anatomies)]
-            kind = tuple(SLICES)[(number + map_number) % len(SLICES)]
-            image, truth = image_of(anatomy, contrast, kind, 100 * map_number + number)
+    for name, anatomies in by_map.items():
+        for number, (contrast, kind) in enumerate(product(CONTRASTS, SLICES)):
+            image, truth = image_of(anatomies[number % len(anatomies)], contrast, kind, seed=number)
             rows.append(score(image, truth, {"knee": name, "contrast": contrast, "slices": kind}))
     return rows
 
@@ -98,12 +101,15 @@ def table(rows: list[dict], by: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anatomies", type=Path, required=True, help="folder written by `prepare --maps test`")
-    rows = evaluate_maps(parser.parse_args().anatomies)
+    parser.add_argument("--anatomies", type=Path, required=True, help="folder `test` that `prepare` wrote")
+    parser.add_argument("--network", type=Path, default=engine.NETWORK, help="exported network; the shipped one if not")
+    args = parser.parse_args()
+    engine.NETWORK = args.network
+    rows = evaluate_maps(args.anatomies)
     print(f"Label maps of real knees, {len(rows)} scans\n")
     for row in rows:
         row["all"] = "all"
-    for by in ("all", "contrast", "slices", "verdict"):
+    for by in ("all", "knee", "contrast", "slices", "verdict"):
         print(table(rows, by) + "\n")
 
 

@@ -1,6 +1,6 @@
 """Write the anatomies that training and evaluation read: `FOLDER/{train,test}/*.npy`, material codes, uint8.
 
-    python -m kneeline.segment.training.prepare --shared SHARED_DATA --out FOLDER [--parametric 48]
+    python -m kneeline.segment.training.prepare --shared SHARED_DATA --out FOLDER [--parametric 84] [--maps test]
 
 The label maps `mskt_right` and `mskt_left_iso` and parametric seeds from 9000 on are for testing only.
 """
@@ -42,21 +42,33 @@ def dressed(name: str, structures: np.ndarray, effusions: tuple[float, ...], fol
             save(path, anatomies.dress(structures, seed, effusion))
 
 
-def prepare_maps(shared: Path, out: Path, tests: bool) -> None:
-    folder = shared / "anatomy"
+def training_maps(folder: Path, out: Path) -> None:
     spl = anatomies.read_structures(folder, "spl_left")
-    if not tests:
-        dressed("spl", spl, EFFUSIONS[:2], out / "train")
-        own = anatomies.read_structures(folder, "pymskt_dess_right")
-        displacement = warp.find_warp(spl, own)
-        dressed("pymskt", warp.complete(own, spl, displacement), EFFUSIONS[:3], out / "train")
-        dressed("between", warp.apply_warp(spl, displacement, 0.55), EFFUSIONS, out / "train")
-        dressed("spl", spl, EFFUSIONS, out / "train")
-        dressed("pymskt", warp.complete(own, spl, displacement), EFFUSIONS, out / "train")
-        return
+    dressed("spl", spl, EFFUSIONS[:2], out / "train")
+    own = anatomies.read_structures(folder, "pymskt_dess_right")
+    displacement = warp.find_warp(spl, own)
+    dressed("pymskt", warp.complete(own, spl, displacement), EFFUSIONS[:3], out / "train")
+    dressed("between", warp.apply_warp(spl, displacement, 0.55), EFFUSIONS, out / "train")
+    dressed("spl", spl, EFFUSIONS, out / "train")
+    dressed("pymskt", warp.complete(own, spl, displacement), EFFUSIONS, out / "train")
+
+
+def test_maps(folder: Path, out: Path) -> None:
+    spl = anatomies.read_structures(folder, "spl_left")
     for name in ("mskt_right", "mskt_left_iso"):
         own = anatomies.read_structures(folder, name)
         dressed(name, warp.complete(own, spl, warp.find_warp(spl, own)), TEST_EFFUSIONS, out / "test")
+
+
+def left_out_maps(folder: Path, out: Path) -> None:
+    """One of the two real knees with menisci for testing; training without it and all that derives from it."""
+    spl = anatomies.read_structures(folder, "spl_left")
+    dressed("spl", spl, EFFUSIONS, out / "train")
+    own = anatomies.read_structures(folder, "pymskt_dess_right")
+    dressed("pymskt", warp.complete(own, spl, warp.find_warp(spl, own)), EFFUSIONS, out / "test")
+
+
+MAPS = {"train": training_maps, "test": test_maps, "left-out": left_out_maps, "none": lambda folder, out: None}
 
 
 def unusual(rng: np.random.Generator) -> dict[str, float]:
@@ -119,14 +131,13 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds anatomy/")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parametric", type=int, default=0, help="simulated knees to add, seeds 0, 1, ...")
-    parser.add_argument("--maps", choices=("train", "test", "none"), default="train")
+    parser.add_argument("--maps", choices=MAPS, default="train")
     args = parser.parse_args()
     if args.parametric > FIRST_KEPT_SEED:
         parser.error(f"seeds from {FIRST_KEPT_SEED} on are kept for calibration and validation")
     torch.set_num_threads(1)
     prepare_parametric(range(args.parametric), args.out / "train")
-    if args.maps != "none":
-        prepare_maps(args.shared, args.out, args.maps == "test")
+    MAPS[args.maps](args.shared / "anatomy", args.out)
 
 
 if __name__ == "__main__":
