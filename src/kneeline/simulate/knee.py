@@ -19,6 +19,7 @@ from kneeline.labels import Label
 from kneeline.simulate.bones import Bones, build_bones
 from kneeline.simulate.fluid import fill, plan_filling, true_depths, true_recesses
 from kneeline.simulate.lesions import Lesion, LesionTruth, build_lesion
+from kneeline.simulate.lining import line
 from kneeline.simulate.menisci import build_meniscus
 from kneeline.simulate.parameters import Knee, sample_parameters
 from kneeline.simulate.shapes import Grid, make_grid, smooth_step
@@ -30,6 +31,8 @@ __all__ = ["Knee", "Lesion", "SimulatedKnee", "Truth", "build_knee", "sample_par
 
 # World corners of the grid, mm: the joint line's centre is the origin.
 _LOW, _HIGH = (-58.0, -76.0, -64.0), (58.0, 80.0, 94.0)
+# Where fluid comes as early as this (`Filling.order`) lies the film between cartilages, which has no lining.
+_DRY = 2.0
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ def build_knee(
     fluid = fill(filling.order, (labels == 0), round(fluid_ml * 1000 / spacing_mm**3))
     bulge = _bulge(parameters, bones, grid, fluid)
     tissue = paint_soft(parameters, bones, grid, bulge)
-    lining = ndimage.binary_dilation(fluid, iterations=1) & (labels == 0) & ~fluid & (filling.order > 2)
-    tissue[lining & (tissue == Tissue.FAT)] = Tissue.SYNOVIUM
+    fat = (tissue == Tissue.FAT) & (labels == 0) & ~fluid & (filling.order > _DRY)
+    tissue[line(fluid, fat, parameters.synovium_mm, grid, parameters.texture_seed + 3)] = Tissue.SYNOVIUM
     labels[fluid] = Label.JOINT_FLUID
     _paint_joint(parameters, bones, grid, labels, tissue)
     tissue[signal] = Tissue.MENISCAL_SIGNAL

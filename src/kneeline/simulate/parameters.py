@@ -70,6 +70,9 @@ class Knee:
     prefemoral_fat_mm: float = 5.0
     quadriceps_fat_mm: float = 4.0
     pouch_height_mm: float = 34.0  # of the suprapatellar recess above the patella's upper pole
+    # Mean thickness of the synovial membrane: 0.4 (0 to 1.8) in 57 healthy knees of children after contrast agent
+    # (Eur Radiol 2018, doi 10.1007/s00330-017-5067-6).
+    synovium_mm: float = 0.4
     # Pose
     flexion_deg: float = 8.0
     patient_tilt_deg: float = 0.0  # of the whole knee in the sagittal plane
