@@ -42,9 +42,9 @@ def test_wine_likelihood_ratio_of_both_terms(wine):
 
 
 def test_wine_cluster_sandwich_by_judge(wine):
-    plain = np.sqrt(np.diag(wine.cluster_covariance(JUDGE, small_sample=False)))
+    plain = np.sqrt(np.diag(wine.plain_cluster_covariance(JUDGE, small_sample=False)))
     assert plain == pytest.approx([0.649011, 0.519005, 0.593772, 0.706550, 0.333662, 0.409554], rel=1e-5)
-    corrected = np.sqrt(np.diag(wine.cluster_covariance(JUDGE)))
+    corrected = np.sqrt(np.diag(wine.plain_cluster_covariance(JUDGE)))
     assert corrected[4:] == pytest.approx([0.353902, 0.434398], rel=1e-5)
 
 

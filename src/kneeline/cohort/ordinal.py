@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, log_expit, logit
 
 from kneeline.cohort.newton import Evaluate, Peak, climb, profile_interval
-from kneeline.cohort.sandwich import cluster_covariance
+from kneeline.cohort.sandwich import cluster_covariance, leverage_corrected_covariance
 from kneeline.cohort.separation import separating_parameters
 from kneeline.errors import Refusal
 
@@ -41,9 +41,7 @@ class _Cuts:
             return -np.inf, np.zeros(len(params)), np.eye(len(params))
         value = float(self.weights @ (log_expit(a) + log_expit(-b) + np.log1p(-np.exp(-gap))))
         scores = self.scores(params)
-        r = 1 / np.expm1(gap)
-        common = r * (1 + r)
-        waa, wbb = expit(a) * expit(-a) + common, expit(b) * expit(-b) + common
+        waa, wbb, common = self._curvatures(a, b)
         u, low, w = self.upper, self.lower, self.weights
         cross = (u * (w * common)[:, None]).T @ low
         information = (u * (w * waa)[:, None]).T @ u + (low * (w * wbb)[:, None]).T @ low - cross - cross.T
@@ -54,6 +52,21 @@ class _Cuts:
         a, b = self._ends(params)
         r = 1 / np.expm1(a - b)
         return self.upper * (expit(-a) + r)[:, None] - self.lower * (expit(b) + r)[:, None]
+
+    def informations(self, params: np.ndarray) -> np.ndarray:
+        """Minus the Hessian of each observation's log-likelihood (n, k, k), unweighted; nowhere indefinite."""
+        waa, wbb, common = self._curvatures(*self._ends(params))
+        u, low = self.upper, self.lower
+        cross = (u * common[:, None])[:, :, None] * low[:, None, :]
+        own = (u * waa[:, None])[:, :, None] * u[:, None, :] + (low * wbb[:, None])[:, :, None] * low[:, None, :]
+        return own - cross - cross.transpose(0, 2, 1)
+
+    @staticmethod
+    def _curvatures(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Minus the second derivatives by both ends, and the mixed one (n,), of log(expit(a) - expit(b))."""
+        r = 1 / np.expm1(a - b)
+        common = r * (1 + r)
+        return expit(a) * expit(-a) + common, expit(b) * expit(-b) + common, common
 
     def _ends(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.where(self.top, np.inf, self.upper @ params), np.where(self.bottom, -np.inf, self.lower @ params)
@@ -89,8 +102,15 @@ class OrdinalFit:
         """From the inverse observed information (k,)."""
         return np.sqrt(np.diag(self.covariance))
 
-    def cluster_covariance(self, groups: Sequence, small_sample: bool = True) -> np.ndarray:
-        """Cluster-robust covariance (k, k) with the observed Hessian; see `sandwich.cluster_covariance`."""
+    def cluster_covariance(self, groups: Sequence) -> np.ndarray:
+        """Cluster-robust covariance (k, k), corrected for leverage: for t tests and intervals with few runners."""
+        weights = self._cuts.weights
+        scores = self._cuts.scores(self.params) * weights[:, None]
+        informations = self._cuts.informations(self.params) * weights[:, None, None]
+        return leverage_corrected_covariance(self.covariance, scores, informations, groups)
+
+    def plain_cluster_covariance(self, groups: Sequence, small_sample: bool = True) -> np.ndarray:
+        """Cluster-robust covariance (k, k) as other programs print it; see `sandwich.cluster_covariance`."""
         scores = self._cuts.scores(self.params) * self._cuts.weights[:, None]
         return cluster_covariance(self.covariance, scores, groups, small_sample)
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# An independent direction in which a cluster alone rules the fit (leverage 1) tells nothing about the error.
+_FULL_LEVERAGE = 1 - 1e-8
+
 
 def cluster_covariance(
     inverse_information: np.ndarray, scores: np.ndarray, groups: Sequence, small_sample: bool = True
@@ -13,11 +16,47 @@ def cluster_covariance(
     """Sandwich covariance (k, k) from the inverse observed information (k, k) and per-row scores (n, k).
 
     Scores are added up within each group first. With `small_sample` the result is multiplied by G / (G - 1), G the
-    number of groups; use it with Student's t on G - 1 degrees of freedom. Liang and Zeger 1986.
+    number of groups. Liang and Zeger 1986. With few runners it is too small, also with the factor: use
+    `leverage_corrected_covariance` for inference.
     """
-    members = np.unique(np.asarray(groups), return_inverse=True)[1]
-    n_groups = int(members.max()) + 1
-    totals = np.zeros((n_groups, scores.shape[1]))
-    np.add.at(totals, members, scores)
+    totals = cluster_sums(scores, groups)
     covariance = inverse_information @ (totals.T @ totals) @ inverse_information
-    return covariance * (n_groups / (n_groups - 1)) if small_sample else covariance
+    return covariance * (len(totals) / (len(totals) - 1)) if small_sample else covariance
+
+
+def leverage_corrected_covariance(
+    inverse_information: np.ndarray, scores: np.ndarray, informations: np.ndarray, groups: Sequence
+) -> np.ndarray:
+    """Sandwich covariance (k, k) in which each cluster's score is restored to the size that the fit took from it.
+
+    A fit is drawn towards each cluster, whose score at the estimate is therefore too small; by (1 - leverage), to first
+    order, where the leverage of cluster g is its share of the information, I_g I^-1. Each score is multiplied by
+    (1 - leverage)^(-1/2), which makes the covariance unbiased if the model is true and knees are independent (Bell and
+    McCaffrey 2002 for least squares, Kauermann and Carroll 2001 for likelihoods; "CR2"). Use it with Student's t on
+    G - 1 degrees of freedom; docs/calibration.md shows what that covers.
+
+    Parameters
+    ----------
+    inverse_information
+        (k, k), of the whole data.
+    scores, informations
+        (n, k) and (n, k, k): gradient and minus the Hessian of each row's log-likelihood at the estimate. Any common
+        factor of all rows' information cancels.
+    """
+    root = np.linalg.cholesky(inverse_information)
+    totals = cluster_sums(scores, groups) @ root
+    # The leverage in coordinates in which it is symmetric.
+    leverage = root.T @ cluster_sums(informations, groups) @ root
+    share, axes = np.linalg.eigh(leverage)
+    grown = np.where(share < _FULL_LEVERAGE, (1 - np.minimum(share, _FULL_LEVERAGE)) ** -0.5, 0.0)
+    along = np.einsum("gij,gi->gj", axes, totals) * grown
+    restored = np.einsum("gij,gj->gi", axes, along) @ root.T
+    return restored.T @ restored
+
+
+def cluster_sums(values: np.ndarray, groups: Sequence) -> np.ndarray:
+    """Sums of the rows (n, ...) of each group, in the sorted order of the groups (G, ...)."""
+    members = np.unique(np.asarray(groups), return_inverse=True)[1]
+    order = np.argsort(members, kind="stable")
+    first = np.flatnonzero(np.diff(members[order], prepend=-1))
+    return np.add.reduceat(values[order], first, axis=0)
