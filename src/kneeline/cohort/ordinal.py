@@ -19,6 +19,9 @@ from kneeline.cohort.sandwich import cluster_covariance, leverage_corrected_cova
 from kneeline.cohort.separation import separating_parameters
 from kneeline.errors import Refusal
 
+# Log odds. On separated data the climb stops about 30 away, where its steps no longer raise the likelihood.
+_FAR_OUT = 12
+
 
 @dataclass(frozen=True)
 class _Cuts:
@@ -168,15 +171,34 @@ def fit_cumulative_logit(
     cuts = _Cuts(rows_at(codes), rows_at(codes - 1), codes == j, codes == 0, w)
     label = [f"{low}|{high}" for low, high in zip(levels[:-1], levels[1:], strict=True)]
     all_names = (*label, *names, *(f"{name} at {cut}" for name in nominal_names for cut in label))
-    running_off = separating_parameters(cuts.upper[~cuts.top], cuts.lower[~cuts.bottom])
-    if running_off:
-        raise separation_refusal([all_names[i] for i in running_off if i >= j] or [all_names[i] for i in running_off])
     shares = np.cumsum([w[codes == level].sum() for level in range(j)]) / w.sum()
-    start = np.concatenate([logit(shares), np.zeros(p + j * q)])
-    peak = climb(cuts.evaluate, start)
+    peak = _climb_or_tell(cuts, np.concatenate([logit(shares), np.zeros(p + j * q)]), all_names, j)
     levels_out = tuple(int(level) for level in levels)
     covariance = np.linalg.inv(peak.information)
     return OrdinalFit(tuple(all_names), levels_out, peak.params, peak.value, covariance, float(w.sum()), cuts, peak)
+
+
+def _climb_or_tell(cuts: _Cuts, start: np.ndarray, names: Sequence[str], n_thresholds: int) -> Peak:
+    """The peak of the likelihood; of separated data, which have none, the refusal that names the terms.
+
+    A concave likelihood that has a peak nearby has no other, so the linear programme of `separation` is asked only when
+    the climb fails or ends where probabilities are nearly 0 or 1: it would cost more than the fit.
+    """
+    peak, failure = None, None
+    try:
+        peak = climb(cuts.evaluate, start)
+        ends = np.concatenate([cuts.upper @ peak.params, cuts.lower @ peak.params])
+        if np.abs(ends).max() < _FAR_OUT:
+            return peak
+    except Refusal as refusal:
+        failure = refusal
+    running_off = separating_parameters(cuts.upper[~cuts.top], cuts.lower[~cuts.bottom])
+    if running_off:
+        terms = [names[i] for i in running_off if i >= n_thresholds]
+        raise separation_refusal(terms or [names[i] for i in running_off])
+    if failure:
+        raise failure
+    return peak
 
 
 def separation_refusal(terms: Sequence[str]) -> Refusal:
