@@ -7,12 +7,12 @@ GOOD = {"participants": "p.tsv", "scans": "s.tsv"}
 
 
 def test_defaults_are_filled_in_and_the_input_is_left_alone():
-    given = {**GOOD, "cohort": {"distance_cut_km": 40}}
+    given = {**GOOD, "analysis": {"distance_cut_km": 40}}
     out = config.check_config(given)
-    assert out["cohort"]["distance_cut_km"] == 40
-    assert out["cohort"]["min_joint_cell"] == 5
+    assert out["analysis"]["distance_cut_km"] == 40
+    assert out["analysis"]["min_joint_cell"] == 5
     assert out["simulate"] is None
-    assert given == {**GOOD, "cohort": {"distance_cut_km": 40}}
+    assert given == {**GOOD, "analysis": {"distance_cut_km": 40}}
 
 
 def test_checking_twice_changes_nothing():
@@ -25,10 +25,14 @@ def test_checking_twice_changes_nothing():
     [
         ({"scan": "x"}, "'scan' was unexpected"),
         ({"scans": 3}, "scans: 3 is not of type 'string'"),
-        ({"cohort": {"primary_outcome": "pain"}}, "cohort.primary_outcome"),
-        ({"cohort": {"distance_unit_km": 0}}, "cohort.distance_unit_km"),
+        ({"analysis": {"primary_outcome": "pain"}}, "analysis.primary_outcome"),
+        ({"analysis": {"distance_unit_km": 0}}, "analysis.distance_unit_km"),
         ({"simulate": {"runners": 0, "seed": 1}}, "simulate"),
-        ({"cohort": {"adjust": ["age"]}}, "cohort.adjust.0"),
+        ({"analysis": {"adjustment": {"main": ["age"]}}}, "analysis.adjustment.main.0"),
+        ({"analysis": {"adjustment": {"second": ["sex"]}}}, "'main' is a required property"),
+        ({"analysis": {"adjustment": {"main": [], "No": []}}}, "analysis.adjustment"),
+        ({"analysis": {"adjust": ["sex"]}}, "'adjust' was unexpected"),
+        ({"cohort": {"min_joint_cell": 5}}, "the block `cohort` is now called `analysis`"),
     ],
 )
 def test_wrong_values_are_named(change, expected):

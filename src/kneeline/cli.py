@@ -317,7 +317,7 @@ def _cohort(arguments) -> int:
         results / "ingest" / "scans.tsv",
         results / "score",
         results / "cohort",
-        config["cohort"],
+        config["analysis"],
         Path(config["readings"]) if config["readings"] else None,
     )
     return DONE

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from kneeline.errors import UsageError
 
-COHORT_DEFAULTS = {
+MAIN_SET = "main"
+_CONFOUNDERS = ["age_years", "sex", "bmi_kg_m2", "running_years"]
+ANALYSIS_DEFAULTS = {
+    "outcomes": [
+        "signal_grade",
+        "effusion_grade",
+        "log_fluid_ml",
+        "cartilage_grade",
+        "marrow_grade",
+        "total_lesion_score",
+    ],
     "primary_outcome": "signal_grade",
+    "co_primary": [],
+    "exposures": ["strike", "weekly_distance"],
+    # Pace and shoes follow from the strike in part, so they stand in a set of their own.
+    "adjustment": {
+        MAIN_SET: _CONFOUNDERS,
+        "training": [*_CONFOUNDERS, "pace_min_per_km", "shoe_drop_mm", "hours_since_run"],
+    },
     "distance_unit_km": 10,
     "distance_cut_km": 32,
-    "adjust": ["age_years", "sex", "bmi_kg_m2"],
     "min_joint_cell": 5,
     "total_structures": ["menisci", "cartilage", "marrow", "ligaments", "effusion"],
     "total_experimental": False,
@@ -21,6 +38,12 @@ COHORT_DEFAULTS = {
 def workflow_folder() -> Path:
     """Folder of the workflow: inside an installed package, or beside `src` in a checkout."""
     package = Path(__file__).parent
+_RENAMED = (
+    "the block `cohort` is now called `analysis`; rename it, and write its `adjust: [...]` as "
+    f"`adjustment: {{{MAIN_SET}: [...]}}` (config/README.md tells every setting)"
+)
+
+
     for folder in (package / "workflow", package.parent.parent / "workflow"):
         if (folder / "Snakefile").is_file():
             return folder
@@ -58,6 +81,8 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
     schema = yaml.safe_load((workflow_folder() / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
     faults = [
         f"{'.'.join(map(str, fault.absolute_path)) or 'top level'}: {fault.message}"
+    if isinstance(config, dict) and "cohort" in config:
+        raise UsageError(f"{source}: {_RENAMED}")
         for fault in jsonschema.Draft202012Validator(schema).iter_errors(config)
     ]
     if faults:
@@ -66,5 +91,5 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
         "readings": None,
         "simulate": None,
         **config,
-        "cohort": {**COHORT_DEFAULTS, **(config.get("cohort") or {})},
+        "analysis": {**deepcopy(ANALYSIS_DEFAULTS), **(config.get("analysis") or {})},
     }

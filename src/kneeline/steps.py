@@ -16,7 +16,7 @@ VERSIONS = {
     "segment": "3",
     "score": "2",
     "collect": "2",
-    "cohort": "3",
+    "cohort": "4",
     "report": "1",
 }
 

@@ -2,9 +2,10 @@ import math
 
 import pytest
 
-from kneeline.cohort.design import by_runner, complete_cases, outcome_value, term_value
+from kneeline.cohort.design import by_runner, complete_cases, term_value
+from kneeline.cohort.outcomes import outcome_value
 from kneeline.cohort.settings import Settings, read_settings
-from kneeline.config import COHORT_DEFAULTS
+from kneeline.config import ANALYSIS_DEFAULTS
 from kneeline.errors import UsageError
 
 SETTINGS = Settings()
@@ -61,7 +62,15 @@ def test_a_constant_term_takes_its_product_with_it():
         knees, "signal_grade", ["rearfoot", "distance_per_10_km", "rearfoot:distance_per_10_km"], SETTINGS
     )
     assert data.terms == ("distance_per_10_km",)
-    assert data.constant == ("rearfoot", "rearfoot:distance_per_10_km")
+    why = "constant: rearfoot has one value in all 1 runners"
+    assert data.left_out == {"rearfoot": why, "rearfoot:distance_per_10_km": why}
+
+
+def test_a_covariate_that_is_recorded_of_nobody_does_not_empty_the_model():
+    knees = [_knee(pace_min_per_km=None), _knee(strike_style="forefoot", pace_min_per_km=None)]
+    data = complete_cases(knees, "signal_grade", ["rearfoot", "pace_min_per_km"], SETTINGS)
+    assert (data.terms, len(data.y), data.missing_note) == (("rearfoot",), 2, None)
+    assert data.left_out == {"pace_min_per_km": "unrecorded: no runner has a value of pace_min_per_km"}
 
 
 def test_a_runner_counts_with_the_worse_knee():
@@ -73,8 +82,12 @@ def test_a_runner_counts_with_the_worse_knee():
 
 def test_settings_tell_every_fault():
     with pytest.raises(UsageError) as error:
-        read_settings({"primary_outcome": "pain", "distance_cut_km": 0, "adjust": ["shoe_size"], "typo": 1})
-    for word in ("4 fault(s)", "typo", "signal_grade or effusion_grade", "distance_cut_km", "shoe_size"):
+        read_settings(
+            {"primary_outcome": "pain", "distance_cut_km": 0, "adjustment": {"main": ["shoe_size"]}, "typo": 1}
+            | {"co_primary": ["effusion_grade"], "outcomes": ["signal_grade"], "n_imputations": 1}
+        )
+    said = ("6 fault(s)", "typo", "signal_grade or effusion_grade", "distance_cut_km", "shoe_size", "n_imputations")
+    for word in (*said, "'effusion_grade' is primary or co-primary and must be among them"):
         assert word in str(error.value)
 
 
@@ -85,7 +98,14 @@ def test_settings_name_their_terms():
 
 def test_an_empty_block_means_the_defaults_of_the_config():
     """Also that no default is left out here: a setting that the config does not know is a fault."""
-    assert vars(read_settings({})) == {
-        name: tuple(value) if isinstance(value, list) else value for name, value in COHORT_DEFAULTS.items()
-    }
-    assert read_settings({}) == read_settings(COHORT_DEFAULTS)
+    assert set(vars(read_settings({}))) == set(ANALYSIS_DEFAULTS)
+    assert read_settings({}) == read_settings(ANALYSIS_DEFAULTS)
+    assert read_settings({}).adjust == tuple(ANALYSIS_DEFAULTS["adjustment"]["main"])
+
+
+def test_what_was_decided_beforehand_comes_first():
+    settings = read_settings({"primary_outcome": "effusion_grade", "co_primary": ["log_fluid_ml"]})
+    assert settings.ordered_outcomes[:3] == ("effusion_grade", "log_fluid_ml", "signal_grade")
+    roles = [settings.role(name) for name in settings.ordered_outcomes[:3]]
+    assert roles == ["primary", "co_primary", "secondary"]
+    assert settings.graded_outcomes == ("effusion_grade", "signal_grade", "cartilage_grade", "marrow_grade")

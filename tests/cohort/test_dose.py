@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from kneeline.cohort.dose import dose_response
-from kneeline.cohort.models import adjusted_question
 from kneeline.cohort.settings import Settings
 
-SETTINGS = Settings(adjust=("age_years",))
+SETTINGS = Settings(adjustment={"main": ("age_years",)})
 
 
 def _knees(distances, grades):
@@ -28,9 +27,7 @@ def _grades(distances, log_odds):
 
 
 def _answer(distances, log_odds):
-    return dose_response(
-        _knees(distances, _grades(distances, log_odds)), "signal_grade", adjusted_question(SETTINGS), SETTINGS
-    )
+    return dose_response(_knees(distances, _grades(distances, log_odds)), "signal_grade", SETTINGS)
 
 
 def test_a_bent_dose_response_is_found_bent():

@@ -1,7 +1,6 @@
 import pytest
 
-from kneeline.cohort.models import adjust_exploratory
-from kneeline.cohort.multiplicity import benjamini_hochberg, holm
+from kneeline.cohort.multiplicity import adjust_p_values, benjamini_hochberg, holm
 from kneeline.cohort.settings import Settings
 
 # R p.adjust.
@@ -32,5 +31,5 @@ def test_only_secondary_exposure_contrasts_are_adjusted():
         row("linear_interaction", "log_fluid_ml", "rearfoot", None, "refused"),
         row("cumulative_logit_crude_strike", "effusion_grade", "rearfoot", 0.002),
     ]
-    adjust_exploratory(rows, Settings())
+    adjust_p_values(rows, Settings())
     assert [r.get("p_adjusted") for r in rows] == [None, 0.02, None, 0.04, None, None]

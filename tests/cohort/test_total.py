@@ -109,7 +109,7 @@ def test_a_runner_has_the_score_of_the_worse_knee():
 def test_an_unknown_structure_is_refused():
     with pytest.raises(UsageError, match="total_structures: expected some of menisci.* got 'bones'"):
         read_settings({"total_structures": ["bones"]})
-    with pytest.raises(UsageError, match="at least one structure"):
+    with pytest.raises(UsageError, match="total_structures: expected at least one, got none"):
         read_settings({"total_structures": []})
 
 

@@ -17,11 +17,11 @@ CONFIG = {
     "scans": "config/scans.tsv",
     "readings": None,
     "simulate": {"runners": 26, "seed": 2006},
-    "cohort": {
+    "analysis": {
         "primary_outcome": "signal_grade",
         "distance_unit_km": 10,
         "distance_cut_km": 32,
-        "adjust": ["age_years", "sex", "bmi_kg_m2"],
+        "adjustment": {"main": ["age_years", "sex", "bmi_kg_m2"]},
         "min_joint_cell": 5,
     },
 }

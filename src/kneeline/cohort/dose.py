@@ -10,8 +10,9 @@ import numpy as np
 from scipy import stats
 
 from kneeline.cohort.design import Data, complete_cases
-from kneeline.cohort.models import Question, refuse_model
 from kneeline.cohort.ordinal import OrdinalFit, fit_cumulative_logit
+from kneeline.cohort.questions import Question, adjusted_question
+from kneeline.cohort.refusals import refuse_model
 from kneeline.cohort.settings import Settings
 from kneeline.cohort.spline import harrell_knots, rcs_basis
 from kneeline.errors import Refusal
@@ -23,15 +24,14 @@ MANY_RUNNERS = 100
 GRID_KM = 5
 
 
-def dose_response(
-    knees: Sequence[Row], outcome: str, adjusted: Question, settings: Settings
-) -> tuple[list[Row], list[Row]]:
+def dose_response(knees: Sequence[Row], outcome: str, settings: Settings) -> tuple[list[Row], list[Row]]:
     """Rows of ESTIMATES (tests of distance) and of DOSE_RESPONSE (the two curves, none when refused).
 
     The spline takes the place of the linear term in the adjusted model; knots at Harrell's quantiles of the runners'
     distances, 3 of them, 4 from 100 runners on. Odds ratios are against the distance cut, or the median distance when
     nobody runs that far or that little.
     """
+    adjusted = adjusted_question(settings)
     data = complete_cases(knees, outcome, adjusted.terms, settings)
     common: Row = {"model": "cumulative_logit_spline", "outcome": outcome, "scale": "other"}
     common |= {"n_participants": data.n_runners, "n_knees": data.n_knees}
@@ -59,11 +59,11 @@ def dose_response(
 
 
 def _check(data: Data, outcome: str, adjusted: Question, settings: Settings) -> None:
-    if reason := refuse_model(data, outcome, adjusted, settings):
-        code, _, rest = reason.rpartition(": ")
+    if reason := refuse_model(data, outcome, adjusted, settings, "cumulative_logit"):
+        code, _, rest = reason.partition(": ")
         raise Refusal(code or "no_data", rest)
-    if settings.distance_term in data.constant:
-        raise Refusal("constant", f"all {data.n_runners} runners have the same weekly distance")
+    if settings.distance_term in data.left_out:
+        raise Refusal("constant", f"all {data.n_runners} runners have the same weekly distance, or it is not known")
 
 
 def _knots(data: Data) -> np.ndarray:

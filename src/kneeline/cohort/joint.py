@@ -107,7 +107,7 @@ def additive_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> lis
             rows.append({**row, "status": "refused", "reason": reason})
             continue
         row |= {"estimate": effect.estimate, "ci_low": effect.low, "ci_high": effect.high, "p_value": effect.p_value}
-        rows.append({**row, "status": "estimated", "reason": caution})
+        rows.append({**row, "status": "estimated", "warnings": caution})
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from kneeline import tables
 from kneeline.cohort.agreement import compare_raters
 from kneeline.cohort.assemble import read_cohort, to_analyse, usable
+from kneeline.cohort.completeness import model_flow
 from kneeline.cohort.dose import dose_response
 from kneeline.cohort.joint import joint_cells
-from kneeline.cohort.models import adjusted_question, model_flow, relate
+from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
-from kneeline.cohort.settings import OUTCOMES, read_settings
+from kneeline.cohort.relate import has_outcome, is_ordinal, relate
+from kneeline.cohort.settings import DISTANCE, Settings, read_settings
 from kneeline.cohort.table_one import table_one
 from kneeline.cohort.total import add_totals, runner_totals
 from kneeline.tables import Row, Table
@@ -40,7 +42,7 @@ def run_cohort(
     score_dir
         Folder of `meniscus.tsv`, `effusion.tsv`, `cartilage.tsv` and `marrow.tsv`.
     config
-        The `cohort` block of config.yaml.
+        The `analysis` block of config.yaml.
     readings
         What readers graded, if there is such a table.
 
@@ -57,7 +59,7 @@ def run_cohort(
     cohort = replace(cohort, knees=add_totals(cohort.knees, cartilage, marrow, read, settings))
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
-    doses = [dose_response(knees, outcome, adjusted_question(settings), settings) for outcome in OUTCOMES]
+    estimates, curves = estimate(knees, settings)
     agreement, confusion = compare_raters([row for row in cohort.knees if usable(row)], read)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
@@ -65,9 +67,9 @@ def run_cohort(
         (tables.FLOW, cohort.flow + model_flow(knees, settings)),
         (tables.TABLE_ONE, table_one([row for row in cohort.runners if row["participant_id"] in studied], settings)),
         (tables.PREVALENCE, prevalence(knees)),
-        (tables.JOINT_CELLS, [row for outcome in OUTCOMES for row in joint_cells(knees, outcome, settings)]),
-        (tables.DOSE_RESPONSE, [row for _, curve in doses for row in curve]),
-        (tables.ESTIMATES, relate(knees, settings) + [row for tests, _ in doses for row in tests]),
+        (tables.JOINT_CELLS, joint_rows(knees, settings)),
+        (tables.DOSE_RESPONSE, curves),
+        (tables.ESTIMATES, estimates),
         (tables.PUBLISHED, published()),
         (tables.CLAIMS, [vars(claim) for claim in CLAIMS]),
         (tables.AGREEMENT, agreement),
@@ -75,3 +77,25 @@ def run_cohort(
     ]
     for table, rows in written:
         tables.write_table(Path(out) / f"{table.name.removeprefix('cohort/')}.tsv", rows, table)
+
+
+def estimate(knees: Sequence[Row], settings: Settings) -> tuple[list[Row], list[Row]]:
+    """Rows of ESTIMATES and of DOSE_RESPONSE from the knees to analyse (rows of KNEES); reads and writes no file."""
+    rows, curves = relate(knees, settings), []
+    if DISTANCE in settings.exposures:
+        for outcome in settings.ordered_outcomes:
+            if not (has_outcome(knees, outcome) and is_ordinal(knees, outcome, settings)):
+                continue
+            tests, curve = dose_response(knees, outcome, settings)
+            rows += tests
+            curves += curve
+    for row in rows:
+        row["role"] = settings.role(row["outcome"])
+    adjust_p_values(rows, settings)
+    return rows, curves
+
+
+def joint_rows(knees: Sequence[Row], settings: Settings) -> list[Row]:
+    """Rows of JOINT_CELLS of every graded outcome that some knee has, if both exposures are studied."""
+    outcomes = settings.graded_outcomes if len(settings.exposures) == 2 else ()
+    return [row for name in outcomes if has_outcome(knees, name) for row in joint_cells(knees, name, settings)]

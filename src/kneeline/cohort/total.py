@@ -14,6 +14,8 @@ from kneeline.cohort.settings import Settings
 from kneeline.tables import KNEE_KEYS, Row
 
 MACHINE = "machine"
+# Structures whose highest grade is an outcome of its own.
+GRADED = ("cartilage", "marrow")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def add_totals(
         given = {(row["structure"], row["region"]): row for row in read.get(key, [])}
         parts = {name: structure_score(name, knee, grades, given, settings) for name in settings.total_structures}
         scores = {f"{name}_score": parts[name].grade if name in parts else None for name in grading.TOTAL.structures}
+        scores |= {f"{name}_grade": highest_part(name, knee, grades, given, settings) for name in GRADED}
         total = grading.total_grade(part.grade for part in parts.values())
         origins = ",".join(f"{name}={part.origin}" for name, part in parts.items())
         out.append({**knee, **scores, "total_lesion_score": total, "total_parts": origins})
@@ -57,6 +60,23 @@ def structure_score(
     """
     if (structure, None) in given:
         return _read(given[structure, None])
+    parts = _parts(structure, knee, machine, given, settings)
+    return _together(parts, grading.total_grade(part.grade for part in parts))
+
+
+def highest_part(
+    structure: str, knee: Row, machine: dict[str, int | None], given: dict[tuple, Row], settings: Settings
+) -> int | None:
+    """Highest grade of a structure's parts; a reader's one grade for the whole stands for it. Missing while a part
+    without grade could be higher."""
+    if (structure, None) in given:
+        return given[structure, None]["grade"]
+    return grading.highest_grade(part.grade for part in _parts(structure, knee, machine, given, settings))
+
+
+def _parts(
+    structure: str, knee: Row, machine: dict[str, int | None], given: dict[tuple, Row], settings: Settings
+) -> list[Part]:
     parts = []
     for name in dict(grading.TOTAL.parts)[structure]:
         if structure == "menisci":
@@ -71,7 +91,7 @@ def structure_score(
             parts.append(Part(None, "missing (experimental)"))
         else:
             parts.append(_measured(knee["effusion_grade"] if structure == "effusion" else machine.get(name)))
-    return _together(parts, grading.total_grade(part.grade for part in parts))
+    return parts
 
 
 def _meniscus(name: str, knee: Row, given: dict[tuple, Row]) -> Part:

@@ -163,7 +163,7 @@ def model_blocks(rows: Sequence[Row]) -> list[Outcome]:
         ("p", lambda r: Cell(words.p_value(r["p_value"]), True)),
         ("runners", lambda r: Cell(words.cell(r["n_participants"]), True)),
         ("knees", lambda r: Cell(words.cell(r["n_knees"]), True)),
-        ("reason or caution", lambda r: r["reason"] or ""),
+        ("reason or caution", lambda r: r["reason"] or r.get("warnings") or ""),
     ]
     outcomes: dict[str, dict[str, list[Row]]] = {}
     for row in rows:

@@ -48,9 +48,9 @@ def dose_figures(found: Results, config: Mapping[str, Any]) -> list[Dose]:
                 Dose(name, None, f"{name[:1].upper()}{name[1:]}: no curve, refused ({why}). {beside}".strip())
             )
             continue
-        runners = modelled_distances(found.analysed, outcome, config["cohort"]["adjust"])
+        runners = modelled_distances(found.analysed, outcome, config["analysis"]["adjustment"]["main"])
         title = f"Adjusted odds ratio of a higher {name} along weekly distance, straight and as a spline"
-        plot = plot_dose(points, runners, config["cohort"]["distance_cut_km"], f"dose-{k}-{outcome}", title)
+        plot = plot_dose(points, runners, config["analysis"]["distance_cut_km"], f"dose-{k}-{outcome}", title)
         entries.append(Dose(name, plot, f"{_caption(points, name)} {beside}".strip()))
     return entries
 

@@ -79,7 +79,7 @@ def build_report(
 def contents(found: Results, config: Mapping[str, Any], model: Path | None = None) -> dict[str, Any]:
     """Everything the template shows."""
     knees = found.analysed
-    cut_km = config["cohort"]["distance_cut_km"]
+    cut_km = config["analysis"]["distance_cut_km"]
     cards, not_shown = knee_cards(found)
     checked = validate(found)
     return {

@@ -155,7 +155,7 @@ def _ratio(axes, y: int, row: Row) -> None:
 
 _FAMILIES = {
     "cumulative_logit_": "Cumulative logit: ",
-    "linear_": "Linear, log volume: ",
+    "linear_": "Linear model: ",
     "gee_": "GEE logit of grade 1 or more: ",
     "firth_": "Penalised logit of grade 1 or more: ",
     "exact_": "Exact 2 × 2 table of grade 1 or more: ",

@@ -39,7 +39,7 @@ def _were(n: int, word: str) -> str:
 
 def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
     """Prevalence of the primary outcome and its association with distance, or why there is none."""
-    outcome = config["cohort"]["primary_outcome"]
+    outcome = config["analysis"]["primary_outcome"]
     known = [row[outcome] for row in results.analysed if row[outcome] is not None]
     if not known:
         return f"No knee has a {outcome_words(outcome)}, so nothing can be said about how common findings are."
@@ -118,7 +118,7 @@ def limits(results: Results, config: Mapping[str, Any]) -> list[tuple[str, str]]
     power = [
         row
         for row in results[tables.ESTIMATES]
-        if row["model"].startswith("power") and row["outcome"] == config["cohort"]["primary_outcome"]
+        if row["model"].startswith("power") and row["outcome"] == config["analysis"]["primary_outcome"]
     ]
     if any(row["status"] == "estimated" for row in power):
         shown = ", ".join(f"{percent(row['estimate'])} {row['term']}" for row in power if row["estimate"] is not None)
@@ -148,7 +148,7 @@ def limits(results: Results, config: Mapping[str, Any]) -> list[tuple[str, str]]
     said += [
         (
             "Distance cut",
-            f"A cut at {config['cohort']['distance_cut_km']:g} km a week is shown because a popular account of the "
+            f"A cut at {config['analysis']['distance_cut_km']:g} km a week is shown because a popular account of the "
             "2006 study uses one. The study's own abstract has no such cut, and no foot strike.",
         ),
         (

@@ -1,0 +1,109 @@
+"""When a question is refused, and what a reader must know when it is not.
+
+A refused question keeps its rows, with the reason. Refused is
+
+1. an outcome with fewer than two values among the complete cases;
+2. a model with fewer than two runners for each of its parameters;
+3. a contrast between groups of which one has fewer than `min_joint_cell` runners: the two strike groups when strike
+   stands alone, the four joint cells of strike by distance when both are in the model;
+4. a term that has one value only, or that is recorded of nobody (the model goes on without it);
+5. an outcome that is separated, terms that are collinear, a likelihood without a peak (`ordinal`, `firth`, `newton`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kneeline.cohort.design import Data, one_a_runner
+from kneeline.cohort.joint import runners_per_cell, sparse_cells
+from kneeline.cohort.outcomes import OUTCOMES
+from kneeline.cohort.questions import Question
+from kneeline.cohort.settings import Settings
+from kneeline.grading import STRIKE_GROUPS, strike_group
+
+RUNNERS_PER_PARAMETER = 2
+# Below this many runners a parameter an estimate is shown with a caution.
+COMFORTABLE_PER_PARAMETER = 10
+
+
+def refuse_model(data: Data, outcome: str, question: Question, settings: Settings, family: str) -> str | None:
+    """Why the whole question cannot be answered; None if it can."""
+    if not len(data.y):
+        why = data.missing_note
+        return f"no_data: no knee has the outcome and every term{f' ({why})' if why else ''}"
+    values = np.unique(data.y)
+    if len(values) < 2:
+        word = f"grade {values[0]:g}" if OUTCOMES[outcome].kind == "graded" else "the same value"
+        return f"one_level: all {len(data.y)} knees have {word}; an association needs at least two"
+    n_parameters = count_parameters(data, family)
+    if data.n_runners < RUNNERS_PER_PARAMETER * n_parameters:
+        return (
+            f"too_few_runners: {data.n_runners} runners for a model of {n_parameters} parameters; "
+            f"at least {RUNNERS_PER_PARAMETER} runners a parameter are needed"
+        )
+    if not data.terms:
+        return "; ".join(dict.fromkeys(data.left_out.values()))
+    if any(":" in term for term in question.terms):
+        return _sparse(data, settings, joint=True)
+    return None
+
+
+def refuse_term(term: str, data: Data, question: Question, settings: Settings) -> str | None:
+    """Why a term's estimate is not given although the model was fitted; None if it is."""
+    if term in data.left_out:
+        return f"{data.left_out[term]}; it was left out of the model"
+    if term == "rearfoot":
+        return _sparse(data, settings, joint=settings.distance_term in question.terms)
+    if term == settings.cut_term:
+        counts = dict.fromkeys(settings.distance_groups, 0)
+        for row in one_a_runner(data):
+            counts[settings.distance_group(row["weekly_distance_km"])] += 1
+        reason = sparse_cells(counts, settings.min_joint_cell)
+        return reason and f"sparse: {reason}"
+    return None
+
+
+def _sparse(data: Data, settings: Settings, joint: bool) -> str | None:
+    if joint:
+        counts = runners_per_cell(data.knees, settings)
+    else:
+        counts = dict.fromkeys(STRIKE_GROUPS, 0)
+        for row in one_a_runner(data):
+            counts[strike_group(row["strike_style"])] += 1
+    reason = sparse_cells(counts, settings.min_joint_cell)
+    return reason and f"sparse: {reason}"
+
+
+def count_parameters(data: Data, family: str) -> int:
+    """Coefficients and thresholds (or the intercept) of a model."""
+    return len(data.terms) + (1 if family == "linear" else len(np.unique(data.y)) - 1)
+
+
+def cautions(term: str, data: Data, outcome: str, question: Question, settings: Settings, family: str) -> str | None:
+    """What must be said beside an estimate."""
+    said = []
+    if question.descriptive:
+        said.append("descriptive: stands beside the linear term, never alone")
+    if settings.role(outcome) == "secondary":
+        said.append("secondary outcome, exploratory")
+    n_parameters = count_parameters(data, family)
+    if data.n_runners < COMFORTABLE_PER_PARAMETER * n_parameters:
+        said.append(
+            f"imprecise: {data.n_runners} runners for {n_parameters} parameters, "
+            f"fewer than {COMFORTABLE_PER_PARAMETER} each"
+        )
+    if "rearfoot" in term:
+        guessed = sum(row["strike_method"] == "self_report" for row in one_a_runner(data))
+        if guessed:
+            said.append(f"strike is self-reported in {guessed} of {data.n_runners} runners, an unreliable measure")
+    product = any(":" in name for name in question.terms)
+    if product and term == "rearfoot":
+        said.append(f"the association at {settings.distance_cut_km:g} km a week")
+    if product and term == settings.distance_term:
+        said.append("the association among non-rearfoot runners")
+    lost = [name for name in data.left_out if name not in settings.contrasts]
+    if lost and term in settings.contrasts:
+        said.append(f"not adjusted for {', '.join(lost)}, which has one value or none")
+    if data.missing_note:
+        said.append(data.missing_note)
+    return "; ".join(said) or None
