@@ -6,8 +6,9 @@ A table counts pairs: rows by the first rater, columns by the second, the same g
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,18 +33,43 @@ def weights(size: int, kind: str) -> np.ndarray:
     return {"unweighted": (distance == 0).astype(float), "linear": 1 - distance, "quadratic": 1 - distance**2}[kind]
 
 
-def kappa(table: np.ndarray, kind: str = "unweighted") -> Agreement | None:
-    """Cohen's (weighted) kappa with the standard error of Fleiss, Cohen and Everitt (1969).
+def kappa_estimates(tables: np.ndarray, kind: str = "unweighted") -> np.ndarray:
+    """Cohen's (weighted) kappa of each table, tables (..., q, q) -> (...).
 
-    None when both raters used one and the same grade: chance agreement is then 1.
+    nan when both raters used one and the same grade: chance agreement is then 1.
     """
+    p, n = _shares(tables)
+    w = weights(p.shape[-1], kind)
+    chance = np.einsum("...i,ij,...j", p.sum(axis=-1), w, p.sum(axis=-2))
+    observed = (w * p).sum(axis=(-2, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((n > 0) & (1 - chance > 1e-12), (observed - chance) / (1 - chance), np.nan)
+
+
+def gwet_estimates(tables: np.ndarray, kind: str = "unweighted") -> np.ndarray:
+    """Gwet's AC1 (unweighted) or AC2 (weighted) of each table, tables (..., q, q) -> (...); nan without pairs.
+
+    It stays meaningful when one grade is very common; Gwet 2014.
+    """
+    p, n = _shares(tables)
+    q = p.shape[-1]
+    if q < 2:
+        return np.full(n.shape, np.nan)
+    w = weights(q, kind)
+    share = (p.sum(axis=-1) + p.sum(axis=-2)) / 2
+    chance = w.sum() / (q * (q - 1)) * (share * (1 - share)).sum(axis=-1)
+    return np.where(n > 0, ((w * p).sum(axis=(-2, -1)) - chance) / (1 - chance), np.nan)
+
+
+def kappa(table: np.ndarray, kind: str = "unweighted") -> Agreement | None:
+    """Kappa of one table with the standard error of Fleiss, Cohen and Everitt (1969); None where it is not defined."""
+    estimate = float(kappa_estimates(table, kind))
+    if math.isnan(estimate):
+        return None
     p, n = _shares(table)
     w = weights(len(p), kind)
     rows, columns = p.sum(axis=1), p.sum(axis=0)
     chance = float(rows @ w @ columns)
-    if n == 0 or 1 - chance < 1e-12:
-        return None
-    estimate = (float((w * p).sum()) - chance) / (1 - chance)
     mean_w = np.add.outer(w @ columns, rows @ w)
     spread = float((p * (w - mean_w * (1 - estimate)) ** 2).sum())
     variance = (spread - (estimate - chance * (1 - estimate)) ** 2) / (n * (1 - chance) ** 2)
@@ -51,40 +77,45 @@ def kappa(table: np.ndarray, kind: str = "unweighted") -> Agreement | None:
 
 
 def gwet(table: np.ndarray, kind: str = "unweighted") -> Agreement | None:
-    """Gwet's AC1 (unweighted) or AC2 (weighted), which stays meaningful when one grade is very common; Gwet 2014.
-
-    None without pairs or with fewer than two possible grades.
-    """
+    """AC1 or AC2 of one table with its standard error (Gwet 2014); None without pairs or with one possible grade."""
+    estimate = float(gwet_estimates(table, kind))
+    if math.isnan(estimate):
+        return None
     p, n = _shares(table)
     q = len(p)
-    if n == 0 or q < 2:
-        return None
     w = weights(q, kind)
     share = (p.sum(axis=1) + p.sum(axis=0)) / 2
     chance = float(w.sum() / (q * (q - 1)) * (share * (1 - share)).sum())
-    estimate = (float((w * p).sum()) - chance) / (1 - chance)
     slope = w.sum() / (q * (q - 1)) * (1 - np.add.outer(share, share) / 2)
     one = (w - chance) / (1 - chance) - 2 * (1 - estimate) * (slope - chance) / (1 - chance)
     variance = float((p * (one - estimate) ** 2).sum()) / n
     return Agreement(estimate, math.sqrt(variance))
 
 
-def _shares(table: np.ndarray) -> tuple[np.ndarray, float]:
-    table = np.asarray(table, dtype=float)
-    n = float(table.sum())
-    return table / n if n else table, n
+def _shares(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tables (..., q, q) as shares of their own totals, and the totals (...)."""
+    tables = np.asarray(tables, dtype=float)
+    n = tables.sum(axis=(-2, -1))
+    return tables / np.where(n > 0, n, 1)[..., None, None], n
 
 
-def resampled(counts: np.ndarray, statistic: Callable[[np.ndarray], Agreement | None], seed: int = SEED) -> np.ndarray:
-    """Estimates from resampled clusters (knees, runners), (up to RESAMPLES,): those that are defined.
+@lru_cache(maxsize=1)
+def draws(clusters: int, seed: int = SEED) -> np.ndarray:
+    """How often each cluster is drawn in each resample, (RESAMPLES, clusters): drawn with replacement, as many again.
 
-    `counts` has a table of pairs a cluster, (clusters, grades, grades). Regions of a knee are not independent, knees
-    are.
+    A statistic that is a function of sums over clusters needs no more than `draws(...) @ sums`. Regions of a knee are
+    not independent, and two knees of a runner are not: the clusters are knees or runners.
     """
-    size = len(counts)
-    draws = np.random.default_rng(seed).multinomial(size, [1 / size] * size, RESAMPLES)
-    found = map(statistic, np.tensordot(draws.astype(float), counts, axes=1))
-    return np.array([again.estimate for again in found if again])
+    return np.random.default_rng(seed).multinomial(clusters, [1 / clusters] * clusters, RESAMPLES).astype(float)
+
+
+def percentile_interval(values: np.ndarray) -> tuple[float, float] | None:
+    """Middle 95 % of the resamples in which the statistic is defined; None when it is in fewer than nine of ten."""
+    known = values[np.isfinite(values)]
+    if len(known) < 0.9 * len(values):
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
 
 
 # --- one rater against another, or a machine against the truth --------------------------------------------------------
@@ -132,8 +163,8 @@ def agree_on_grades(name: str, knees: Sequence[Sequence[tuple[int | None, int | 
     estimate = kappa(confusion, "quadratic")
     low = high = None
     if estimate and len(knees) >= LEAST_CLUSTERS:
-        values = resampled(tallies, lambda table: kappa(table, "quadratic"))
-        low, high = (float(v) for v in np.percentile(values, (2.5, 97.5)))
+        again = np.tensordot(draws(len(knees)), tallies, axes=1)
+        low, high = percentile_interval(kappa_estimates(again, "quadratic")) or (None, None)
     return GradeAgreement(name, confusion, estimate and estimate.estimate, low, high, missing)
 
 
@@ -163,17 +194,14 @@ class ValueAgreement:
 
 def agree_on_values(name: str, unit: str, pairs: Sequence[tuple[float | None, float | None]]) -> ValueAgreement:
     """Bland-Altman figures of predicted minus true (1986)."""
-    from scipy import stats
-
     known = [(t, f) for t, f in pairs if t is not None and f is not None]
     true, found = (tuple(v) for v in zip(*known, strict=True)) if known else ((), ())
     bias = low = high = limit_low = limit_high = None
     if known:
-        difference = np.subtract(found, true)
-        bias = float(difference.mean())
+        bias = float(np.subtract(found, true).mean())
     if len(known) >= 3:
-        sd = float(difference.std(ddof=1))
-        reach = float(stats.t.ppf(0.975, len(known) - 1)) * sd / len(known) ** 0.5
-        low, high = bias - reach, bias + reach
-        limit_low, limit_high = bias - 1.96 * sd, bias + 1.96 * sd
+        from kneeline.limits import limits_of_agreement
+
+        limits = limits_of_agreement(np.subtract(found, true))
+        (low, high), limit_low, limit_high = limits.bias_interval, limits.low, limits.high
     return ValueAgreement(name, unit, true, found, bias, low, high, limit_low, limit_high, len(pairs) - len(known))

@@ -752,6 +752,13 @@ READINGS = Table(
         Column("structure", "text", "what was graded, e.g. medial_meniscus, effusion, acl, marrow", needed=True),
         Column("region", "text", "region of the structure; n/a for the whole"),
         Column("grade", "int", "grade given; n/a when not readable", low=0, high=8),
+        Column(
+            "value",
+            "float",
+            "what was measured, in the unit that ends the structure's name, e.g. fluid_ml or midline_depth_mm",
+            low=0,
+            optional=True,
+        ),
     ),
     key=("rater_id", "reading", *KNEE_KEYS, "structure", "region"),
 )
@@ -766,8 +773,11 @@ AGREEMENT = Table(
         Column("estimate", "float", "value"),
         Column("ci_low", "float", "lower end of the 95 % interval"),
         Column("ci_high", "float", "upper end"),
-        Column("n", "int", "pairs"),
-        Column("note", "text", "why it is missing, or a caution"),
+        Column("n", "int", "what both, or two of several, rated"),
+        Column("n_participants", "int", "runners they belong to", optional=True),
+        Column("p_value", "float", "two-sided, of the tests", optional=True),
+        Column("method", "text", "how it was computed", optional=True),
+        Column("note", "text", "why it was refused, or a caution"),
     ),
     key=("comparison", "structure", "statistic"),
 )

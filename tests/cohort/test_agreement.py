@@ -5,7 +5,9 @@ import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from kneeline.agreement import gwet, kappa
-from kneeline.cohort.agreement import compare_raters, machine_grades
+from kneeline.cohort.agreement import ALL_READERS, compare_raters
+from kneeline.cohort.icc import icc_agreement, icc_consistency, icc_oneway
+from kneeline.cohort.readings import item_of, machine_grades, possible_grades
 
 ABSTRACTORS = [[13, 0, 0], [0, 20, 7], [0, 4, 56]]
 FLEISS = [[44, 5, 1], [7, 20, 3], [9, 5, 6]]
@@ -139,7 +141,8 @@ def test_two_knees_a_runner_are_resampled_by_runner():
     first, again = compare_raters(knees, readings), compare_raters(knees, readings)
     assert first == again
     row = first[0][0]
-    assert "12 runners" in row["note"]
+    assert "12 runners" in row["method"]
+    assert (row["n"], row["n_participants"]) == (24, 12)
     assert row["ci_low"] < row["estimate"] < row["ci_high"]
 
 
@@ -161,4 +164,174 @@ def test_meniscus_as_a_whole_is_its_highest_region():
     grades = {item: grade for (_, item), grade in machine_grades([knee]).items()}
     assert grades["medial_meniscus", None] == 2
     assert ("lateral_meniscus", None) not in grades
+    assert ("menisci", None) not in grades
     assert ("effusion", None) not in grades
+
+
+def _find(rows, statistic, **where):
+    found = [r for r in rows if r["statistic"] == statistic and all(r[k] == v for k, v in where.items())]
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def read_twice():
+    """24 knees of 12 runners, machine against three readers, the first of whom reads twice."""
+    rng = np.random.default_rng(5)
+    knees = [_knee(i, side, int(rng.integers(0, 4))) for i in range(12) for side in "LR"]
+
+    def near(grade):
+        return int(np.clip(grade + rng.choice([-1, 0, 0, 0, 1]), 0, 3))
+
+    readings = [
+        _reading(knee, near(knee["effusion_grade"]), rater, reading)
+        for knee in knees
+        for rater, reading in (("anna", 1), ("anna", 2), ("ben", 1), ("cleo", 1))
+    ]
+    readings[3]["grade"] = None
+    return knees, readings, *compare_raters(knees, readings)
+
+
+def test_who_is_compared_with_whom(read_twice):
+    _, _, agreement, _ = read_twice
+    assert list(dict.fromkeys(row["comparison"] for row in agreement)) == [
+        "machine with anna reading 1",
+        "machine with ben reading 1",
+        "machine with cleo reading 1",
+        "anna reading 1 with ben reading 1",
+        "anna reading 1 with cleo reading 1",
+        "ben reading 1 with cleo reading 1",
+        ALL_READERS,
+        "anna reading 1 with anna reading 2",
+    ]
+
+
+def test_every_coefficient_has_an_interval_and_says_how(read_twice):
+    _, _, agreement, _ = read_twice
+    assert len({(r["comparison"], r["structure"], r["statistic"]) for r in agreement}) == len(agreement)
+    for row in agreement:
+        assert row["n_participants"] == 12
+        assert row["method"]
+        if row["statistic"] not in ("marginal_homogeneity_chi2", "kendall_w"):
+            assert row["ci_low"] <= row["estimate"] <= row["ci_high"], row
+
+
+def test_grades_as_numbers_give_the_intraclass_correlations_of_their_own_file(read_twice):
+    knees, readings, agreement, _ = read_twice
+    ben = [row["grade"] for row in readings if row["rater_id"] == "ben"]
+    values = np.column_stack([[knee["effusion_grade"] for knee in knees], ben])
+    for name, icc in (("icc_a1", icc_agreement), ("icc_c1", icc_consistency), ("icc_11", icc_oneway)):
+        row = _find(agreement, name, comparison="machine with ben reading 1")
+        assert row["estimate"] == pytest.approx(icc(values).estimate)
+
+
+def test_a_missing_reading_is_left_out_of_what_needs_all(read_twice):
+    _, _, agreement, _ = read_twice
+    assert _find(agreement, "krippendorff_alpha_ordinal", comparison=ALL_READERS)["n"] == 24
+    assert "1 readings missing" in _find(agreement, "fleiss_kappa", comparison=ALL_READERS)["method"]
+    assert _find(agreement, "icc_a1", comparison=ALL_READERS)["n"] == 23
+
+
+def test_fewer_than_five_runners_are_refused_by_name():
+    knees = [_knee(i, side, i % 3) for i in range(4) for side in "LR"]
+    agreement, confusion = compare_raters(knees, [_reading(knee, knee["effusion_grade"]) for knee in knees])
+    row = _find(agreement, "weighted_kappa_quadratic")
+    assert "estimate" not in row
+    assert row["note"] == "refused: 4 runners, fewer than 5"
+    assert _find(agreement, "exact_agreement")["estimate"] == 1
+    assert sum(cell["n"] for cell in confusion) == 8
+
+
+def test_agreement_that_no_resample_breaks_has_no_interval():
+    knees = [_knee(i, "L", i % 3) for i in range(20)]
+    agreement, _ = compare_raters(knees, [_reading(knee, knee["effusion_grade"]) for knee in knees])
+    row = _find(agreement, "weighted_kappa_quadratic")
+    assert row["estimate"] == pytest.approx(1)
+    assert "ci_low" not in row
+    assert "every resample gives the same" in row["note"]
+    share = _find(agreement, "exact_agreement")
+    assert (share["ci_low"], share["ci_high"]) == pytest.approx((1 / (1 + 1.959964**2 / 20), 1))
+
+
+def test_volumes_are_compared_with_bias_limits_and_ratios():
+    rng = np.random.default_rng(8)
+    truth = rng.uniform(2, 40, 30)
+    machine = [_knee(i, "L", 0) | {"fluid_ml": v, "pouch_in_view": True} for i, v in enumerate(truth * 1.1)]
+    machine.append(_knee(99, "L", 0) | {"fluid_ml": 3.0, "pouch_in_view": False})
+    reader = [_reading(k, None, structure="fluid_ml") | {"value": v} for k, v in zip(machine, [*truth, 9], strict=True)]
+    rows, confusion = compare_raters(machine, reader)
+    rows = [row for row in rows if row["structure"] == "fluid_ml"]
+    assert confusion == []
+    assert {row["n"] for row in rows} == {30}  # the volume of a cut-off pouch is no measurement of the knee's
+    assert _find(rows, "bias")["estimate"] == pytest.approx(0.1 * truth.mean())
+    assert _find(rows, "ratio_bias")["estimate"] == pytest.approx(1.1)
+    assert _find(rows, "ratio_upper_limit")["estimate"] == pytest.approx(1.1, rel=1e-6)
+    assert _find(rows, "difference_on_mean_slope")["estimate"] == pytest.approx(0.1 / 1.05)
+    assert _find(rows, "icc_c1")["estimate"] > _find(rows, "icc_a1")["estimate"]
+    assert "exact intervals" in _find(rows, "upper_limit")["method"]
+
+
+def test_two_knees_a_runner_have_their_limits_resampled():
+    rng = np.random.default_rng(8)
+    knees = [_knee(i, s, 0) | {"lateral_depth_mm": rng.uniform(2, 9)} for i in range(10) for s in "LR"]
+    reader = [
+        _reading(k, None, structure="lateral_depth_mm") | {"value": k["lateral_depth_mm"] + rng.normal()} for k in knees
+    ]
+    rows = compare_raters(knees, reader)[0]
+    upper = _find(rows, "upper_limit", structure="lateral_depth_mm")
+    assert "10 runners" in upper["method"]
+    assert upper["ci_low"] < upper["estimate"] < upper["ci_high"]
+    assert not [row for row in rows if row["statistic"].startswith("ratio")]
+
+
+def test_every_scored_structure_has_its_machine_grade():
+    knee = _knee(1, "L", 1) | {"effusion_grade_volume": 2}
+    key = {name: knee[name] for name in ("participant_id", "session_id", "laterality")}
+    plates = ("femoral_cartilage", "medial_tibial_cartilage", "lateral_tibial_cartilage", "patellar_cartilage")
+    cartilage = [{**key, "plate": plate, "cartilage_grade": g} for g, plate in enumerate(plates)]
+    marrow = [{**key, "bone": bone, "marrow_grade": g} for bone, g in (("femur", 2), ("tibia", None), ("patella", 0))]
+    stranger = {**cartilage[0], "laterality": "R"}
+    grades = machine_grades([knee], [*cartilage, stranger], marrow)
+    assert {k for k, _ in grades} == {("sub-1", "ses-01", "L")}
+    found = {item: grade for (_, item), grade in grades.items()}
+    assert found["cartilage", None] == 6
+    assert found["lateral_tibial_cartilage", None] == 2
+    assert found["marrow", "femur"] == 2
+    assert ("marrow", None) not in found  # a bone without a grade
+    assert found["effusion", "by the volume rule"] == 2
+    readings = [
+        _reading(knee, 3, structure=structure, region=region)
+        for structure, region in (("cartilage", "femoral_cartilage"), ("femur", None), ("effusion", "effusion"))
+    ]
+    rows = compare_raters([knee], readings, cartilage, marrow)[0]
+    assert {row["structure"] for row in rows} == {
+        "femoral_cartilage", "marrow femur", "effusion", "effusion by the volume rule",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "item"),
+    [
+        (("cartilage", "femoral_cartilage"), ("femoral_cartilage", None)),
+        (("femoral_cartilage", None), ("femoral_cartilage", None)),
+        (("cartilage", None), ("cartilage", None)),
+        (("marrow", "tibia"), ("marrow", "tibia")),
+        (("tibia", None), ("marrow", "tibia")),
+        (("ligaments", "acl"), ("acl", None)),
+        (("acl", None), ("acl", None)),
+        (("menisci", "medial_meniscus"), ("medial_meniscus", None)),
+        (("medial_meniscus", "body"), ("medial_meniscus", "body")),
+        (("effusion", None), ("effusion", None)),
+        (("hoffa", "upper"), ("hoffa", "upper")),
+    ],
+)
+def test_one_name_for_each_thing(given, item):
+    assert item_of(*given) == item
+
+
+def test_a_scale_has_all_its_grades_although_nobody_used_them():
+    assert possible_grades(("effusion", None), [0, 1]) == 4
+    assert possible_grades(("femoral_cartilage", None), [0]) == 5
+    assert possible_grades(("marrow", "femur"), [0]) == 3
+    assert possible_grades(("medial_meniscus", "body"), [0, 4]) == 5
+    assert possible_grades(("hoffa", None), [0, 2]) == 3

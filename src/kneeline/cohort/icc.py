@@ -13,14 +13,14 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class MeanSquares:
-    """Analysis of variance of a complete table (targets n, raters k)."""
+    """Analysis of variance of a complete table (targets n, raters k), or of many such tables with the same raters."""
 
-    n: int
+    n: np.ndarray
     k: int
-    between: float  # targets
-    within: float  # within targets
-    raters: float
-    error: float
+    between: np.ndarray  # targets
+    within: np.ndarray  # within targets
+    raters: np.ndarray
+    error: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,58 @@ class Icc:
     high: float
 
 
+def icc_features(values: np.ndarray) -> np.ndarray:
+    """What intraclass correlations are computed from, a row a target: (n, k) -> (n, 3 + k).
+
+    1, squared sum over raters, sum of squares, the value of each rater; all zero where a rater is missing (nan). They
+    add up over targets, so that resampled targets are a weighted sum. Values should be centred for accuracy.
+    """
+    complete = np.isfinite(values).all(axis=1)
+    filled = np.where(complete[:, None], values, 0.0)
+    return np.column_stack([complete, filled.sum(axis=1) ** 2, (filled**2).sum(axis=1), filled])
+
+
+def mean_squares_of_sums(sums: np.ndarray) -> MeanSquares:
+    """Mean squares (...) from sums of `icc_features` (..., 3 + k)."""
+    sums = np.asarray(sums, dtype=float)
+    n, rows, squares, columns = sums[..., 0], sums[..., 1], sums[..., 2], sums[..., 3:]
+    k = columns.shape[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correction = columns.sum(axis=-1) ** 2 / (n * k)
+        between, raters = rows / k - correction, (columns**2).sum(axis=-1) / n - correction
+        within = squares - rows / k
+        error = np.maximum(0, within - raters)
+        return MeanSquares(
+            n, k, between / (n - 1), within / (n * (k - 1)), raters / (k - 1), error / ((n - 1) * (k - 1))
+        )
+
+
 def mean_squares(values: np.ndarray) -> MeanSquares:
     """Mean squares of values (n targets, k raters), no cell missing, at least two of each."""
     values = np.asarray(values, dtype=float)
     n, k = values.shape
     if n < 2 or k < 2 or not np.all(np.isfinite(values)):
         raise ValueError("expected at least two targets and two raters, every cell filled")
-    grand, targets, raters = values.mean(), values.mean(axis=1), values.mean(axis=0)
-    between, columns = k * ((targets - grand) ** 2).sum(), n * ((raters - grand) ** 2).sum()
-    within = ((values - targets[:, None]) ** 2).sum()
-    return MeanSquares(
-        n, k, between / (n - 1), within / (n * (k - 1)), columns / (k - 1), (within - columns) / ((n - 1) * (k - 1))
-    )
+    return mean_squares_of_sums(icc_features(values - values.mean()).sum(axis=0))
+
+
+def single_oneway(ms: MeanSquares) -> np.ndarray:
+    return _ratio(ms.between - ms.within, ms.between + (ms.k - 1) * ms.within)
+
+
+def single_consistency(ms: MeanSquares) -> np.ndarray:
+    return _ratio(ms.between - ms.error, ms.between + (ms.k - 1) * ms.error)
+
+
+def single_agreement(ms: MeanSquares) -> np.ndarray:
+    excess = ms.k * (ms.raters - ms.error) / ms.n
+    return _ratio(ms.between - ms.error, ms.between + (ms.k - 1) * ms.error + excess)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """nan where all values are the same: there is nothing to agree about."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole > 1e-12, part / whole, np.nan)
 
 
 def icc_oneway(values: np.ndarray, average: bool = False) -> Icc:
@@ -62,7 +102,7 @@ def icc_agreement(values: np.ndarray, average: bool = False) -> Icc:
     """ICC(A,1) = Shrout-Fleiss (2,1), or (2,k): raters must agree in value. Interval after McGraw and Wong 1996."""
     ms = mean_squares(values)
     n, k = ms.n, ms.k
-    single = (ms.between - ms.error) / (ms.between + (k - 1) * ms.error + k * (ms.raters - ms.error) / n)
+    single = single_agreement(ms)
     a, b = k * single / (n * (1 - single)), 1 + k * single * (n - 1) / (n * (1 - single))
     df = (a * ms.raters + b * ms.error) ** 2 / (
         (a * ms.raters) ** 2 / (k - 1) + (b * ms.error) ** 2 / ((n - 1) * (k - 1))
