@@ -9,13 +9,11 @@ from kneeline.limits import cluster_sums, limits_from_sums, limits_of_agreement
 
 PEAK_FLOW = np.array(
     [
-        [float(value) for value in pair.split("/")]
-        for pair in (
-            "494/512 395/430 516/520 434/428 476/500 557/600 413/364 442/380 650/658 433/445 417/432 656/626 267/260 "
-            "478/477 178/259 423/350 427/451"
-        ).split()  # noqa: SIM905
-    ]
-)
+        [494, 512], [395, 430], [516, 520], [434, 428], [476, 500], [557, 600], [413, 364], [442, 380], [650, 658],
+        [433, 445], [417, 432], [656, 626], [267, 260], [478, 477], [178, 259], [423, 350], [427, 451],
+    ],
+    dtype=float,
+)  # fmt: skip
 
 
 def test_peak_flow():

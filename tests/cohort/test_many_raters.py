@@ -1,7 +1,9 @@
-"""Oracles: R irr (Fleiss 1971, Kendall), R irrCAC on its raw4raters (missing ratings), Krippendorff 2011 (same data)."""
+"""Oracles: R irr (Fleiss 1971, Kendall), R irrCAC (raw4raters, missing ratings), Krippendorff 2011 (same data)."""
 
 import numpy as np
 import pytest
+from tests.cohort.test_agreement import SEXUAL_FUN, gwet
+from tests.cohort.test_icc import ANXIETY
 
 from kneeline.cohort.many_raters import (
     alpha,
@@ -13,14 +15,15 @@ from kneeline.cohort.many_raters import (
     kendall_w,
     rater_features,
 )
-from tests.cohort.test_agreement import SEXUAL_FUN, gwet
-from tests.cohort.test_icc import ANXIETY
 
 # 30 patients by 6 raters in 5 diagnoses: how many raters gave each diagnosis (Fleiss 1971).
-DIAGNOSES = (
-    "00060 03003 01401 00006 03030 20400 00402 20310 20040 00006 10050 11040 03300 10050 02031 00501 30012 51000 "
-    "02040 10203 00006 01050 02013 20040 10041 05010 40002 02040 10500 00006"
-).split()  # noqa: SIM905
+DIAGNOSES = np.array(
+    list(
+        "000600300301401000060303020400004022031020040000061005011040033001005002031"
+        "005013001251000020401020300006010500201320040100410501040002020401050000006"
+    ),
+    dtype=int,
+).reshape(30, 5)
 NAN = np.nan
 # 12 units by 4 raters in 5 categories, 7 ratings missing.
 RAW4 = (
@@ -36,12 +39,8 @@ RAW4 = (
 )
 
 
-def from_counts(lines):
-    return np.array([np.repeat(np.arange(5), [int(digit) for digit in line]) for line in lines], dtype=float)
-
-
 def test_fleiss_diagnoses():
-    ratings = from_counts(DIAGNOSES)
+    ratings = np.array([np.repeat(np.arange(5), counts) for counts in DIAGNOSES], dtype=float)
     sums = rater_features(ratings, 5).sum(axis=0)
     assert fleiss(sums) == pytest.approx(0.430245, rel=1e-5)
     assert fleiss_z(ratings, 5) == pytest.approx(17.65183, rel=1e-5)

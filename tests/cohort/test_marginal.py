@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from tests.cohort.test_agreement import VISION
 
 from kneeline.cohort.marginal import homogeneity, stuart_maxwell
-from tests.cohort.test_agreement import VISION
 
 
 def pairs_of(table):

@@ -90,12 +90,13 @@ def machine_grades(knees: Sequence[Row], cartilage: Sequence[Row] = (), marrow: 
 
 
 def machine_values(knees: Sequence[Row]) -> Ratings:
-    """Every measured volume (mL) and depth (mm) of the machine; a volume of a cut-off pouch is too small, so none."""
+    """Every measured volume (mL) and depth (mm) of the machine; a volume that is cut off is too small, so none."""
     ratings: Ratings = {}
     for knee in knees:
-        whole = knee.get("pouch_in_view") is True
+        cut_off = {"suprapatellar_ml", "fluid_ml"} if knee.get("pouch_in_view") is not True else set()
+        cut_off |= {"fluid_ml"} if knee.get("fluid_in_view") is False else set()
         for name in MEASURED:
-            if knee.get(name) is not None and (whole or name not in ("fluid_ml", "suprapatellar_ml")):
+            if knee.get(name) is not None and name not in cut_off:
                 ratings[key_of(knee), (name, None)] = knee[name]
     return ratings
 
