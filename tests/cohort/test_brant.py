@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from kneeline.cohort.brant import check_proportional_odds
 from kneeline.errors import Refusal
@@ -72,7 +73,26 @@ def test_a_knee_counted_twice_does_not_sharpen_the_clustered_test(housing):
     assert twice.omnibus.chi2 == pytest.approx(once.omnibus.chi2, rel=1e-6)
 
 
+def test_few_runners_raise_no_false_alarms():
+    """Three covariates and three cuts among 40 runners with two alike knees: nine contrasts, odds proportional."""
+    rng = np.random.default_rng(8)
+    alarms, plain = [], []
+    for _ in range(80):
+        x = np.repeat(rng.normal(size=(40, 3)), 2, axis=0)
+        latent = np.repeat(rng.normal(0, 2, 40), 2) + rng.logistic(size=80)
+        grades = (latent[:, None] > np.array([-1.5, 0, 1.5])).sum(axis=1)
+        test = check_proportional_odds(grades, x, list("abc"), groups=np.repeat(np.arange(40), 2)).omnibus
+        alarms.append(test.p_value < 0.05)
+        plain.append(chi2.sf(test.chi2, test.df) < 0.05)
+    # 4 alarms in 80 are expected, 10 are three standard errors more; chi-square would sound twice that.
+    assert sum(alarms) <= 10
+    assert sum(plain) > 2 * sum(alarms)
+
+
 def test_what_cannot_be_checked_is_refused():
+    x, runners = np.random.default_rng(1).normal(size=(200, 6)), np.arange(200) % 5
+    with pytest.raises(Refusal, match="5 runners for a test of 6 contrasts"):
+        check_proportional_odds(np.arange(200) % 3, x, "abcdef", groups=runners)
     with pytest.raises(Refusal, match="one cut-point"):
         check_proportional_odds([0, 1, 0, 1], np.array([[0.0], [0], [1], [1]]), ["a"])
     with pytest.raises(Refusal, match="at the cut >= 2: the outcome is separated by a"):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, log_expit, logit
 
 from kneeline.cohort.newton import Evaluate, Peak, climb, profile_interval
-from kneeline.cohort.sandwich import cluster_covariance, leverage_corrected_covariance
+from kneeline.cohort.sandwich import cluster_covariance, cluster_influences
 from kneeline.cohort.separation import separating_parameters
 from kneeline.errors import Refusal
 
@@ -107,10 +107,15 @@ class OrdinalFit:
 
     def cluster_covariance(self, groups: Sequence) -> np.ndarray:
         """Cluster-robust covariance (k, k), corrected for leverage: for t tests and intervals with few runners."""
+        influences = self.cluster_influences(groups)
+        return influences.T @ influences
+
+    def cluster_influences(self, groups: Sequence) -> np.ndarray:
+        """What each group adds to the estimates' errors (G, k), groups sorted; see `sandwich.cluster_influences`."""
         weights = self._cuts.weights
         scores = self._cuts.scores(self.params) * weights[:, None]
         informations = self._cuts.informations(self.params) * weights[:, None, None]
-        return leverage_corrected_covariance(self.covariance, scores, informations, groups)
+        return cluster_influences(self.covariance, scores, informations, groups)
 
     def plain_cluster_covariance(self, groups: Sequence, small_sample: bool = True) -> np.ndarray:
         """Cluster-robust covariance (k, k) as other programs print it; see `sandwich.cluster_covariance`."""

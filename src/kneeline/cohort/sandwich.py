@@ -27,13 +27,24 @@ def cluster_covariance(
 def leverage_corrected_covariance(
     inverse_information: np.ndarray, scores: np.ndarray, informations: np.ndarray, groups: Sequence
 ) -> np.ndarray:
-    """Sandwich covariance (k, k) in which each cluster's score is restored to the size that the fit took from it.
+    """Sandwich covariance (k, k) that is of the right size with few clusters; arguments as in `cluster_influences`.
+
+    Unbiased if the model is true and knees are independent (Bell and McCaffrey 2002 for least squares, Kauermann and
+    Carroll 2001 for likelihoods; "CR2"). Use it with Student's t on G - 1 degrees of freedom; docs/calibration.md shows
+    what that covers.
+    """
+    influences = cluster_influences(inverse_information, scores, informations, groups)
+    return influences.T @ influences
+
+
+def cluster_influences(
+    inverse_information: np.ndarray, scores: np.ndarray, informations: np.ndarray, groups: Sequence
+) -> np.ndarray:
+    """How far each cluster draws the estimates (G, k), restored to the size that the fit took from it.
 
     A fit is drawn towards each cluster, whose score at the estimate is therefore too small; by (1 - leverage), to first
     order, where the leverage of cluster g is its share of the information, I_g I^-1. Each score is multiplied by
-    (1 - leverage)^(-1/2), which makes the covariance unbiased if the model is true and knees are independent (Bell and
-    McCaffrey 2002 for least squares, Kauermann and Carroll 2001 for likelihoods; "CR2"). Use it with Student's t on
-    G - 1 degrees of freedom; docs/calibration.md shows what that covers.
+    (1 - leverage)^(-1/2).
 
     Parameters
     ----------
@@ -50,8 +61,7 @@ def leverage_corrected_covariance(
     share, axes = np.linalg.eigh(leverage)
     grown = np.where(share < _FULL_LEVERAGE, (1 - np.minimum(share, _FULL_LEVERAGE)) ** -0.5, 0.0)
     along = np.einsum("gij,gi->gj", axes, totals) * grown
-    restored = np.einsum("gij,gj->gi", axes, along) @ root.T
-    return restored.T @ restored
+    return np.einsum("gij,gj->gi", axes, along) @ root.T
 
 
 def cluster_sums(values: np.ndarray, groups: Sequence) -> np.ndarray:
