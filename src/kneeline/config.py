@@ -32,18 +32,21 @@ ANALYSIS_DEFAULTS = {
     "min_joint_cell": 5,
     "total_structures": ["menisci", "cartilage", "marrow", "ligaments", "effusion"],
     "total_experimental": False,
+    "seed": 2006,
+    "n_imputations": 20,
+    "n_bootstrap": 2000,
 }
 
 
-def workflow_folder() -> Path:
-    """Folder of the workflow: inside an installed package, or beside `src` in a checkout."""
-    package = Path(__file__).parent
 _RENAMED = (
     "the block `cohort` is now called `analysis`; rename it, and write its `adjust: [...]` as "
     f"`adjustment: {{{MAIN_SET}: [...]}}` (config/README.md tells every setting)"
 )
 
 
+def workflow_folder() -> Path:
+    """Folder of the workflow: inside an installed package, or beside `src` in a checkout."""
+    package = Path(__file__).parent
     for folder in (package / "workflow", package.parent.parent / "workflow"):
         if (folder / "Snakefile").is_file():
             return folder
@@ -78,11 +81,11 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
     import jsonschema
     import yaml
 
+    if isinstance(config, dict) and "cohort" in config:
+        raise UsageError(f"{source}: {_RENAMED}")
     schema = yaml.safe_load((workflow_folder() / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
     faults = [
         f"{'.'.join(map(str, fault.absolute_path)) or 'top level'}: {fault.message}"
-    if isinstance(config, dict) and "cohort" in config:
-        raise UsageError(f"{source}: {_RENAMED}")
         for fault in jsonschema.Draft202012Validator(schema).iter_errors(config)
     ]
     if faults:
@@ -90,6 +93,8 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
     return {
         "readings": None,
         "simulate": None,
+        "granularity": "scan",
+        "chunks": 40,
         **config,
         "analysis": {**deepcopy(ANALYSIS_DEFAULTS), **(config.get("analysis") or {})},
     }
