@@ -4,14 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.linalg import fractional_matrix_power
 
 from kneeline import tables
 from kneeline.cohort.assemble import read_cohort, to_analyse
-from kneeline.cohort.design import Data, complete_cases
-from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.completeness import model_flow
+from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.dichotomy import sparse_binary
 from kneeline.cohort.families import fit_gee, fit_log_linear, fit_ordinal
+from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.relate import relate
 from kneeline.cohort.settings import Settings, read_settings
 
@@ -89,8 +90,13 @@ def test_linear_model_against_the_textbook_formula():
     design = np.column_stack([np.ones(30), x])
     bread = np.linalg.inv(design.T @ design)
     b = bread @ design.T @ y
-    totals = np.add.reduceat(design * (y - design @ b)[:, None], np.arange(0, 30, 2))
-    se = np.sqrt((bread @ totals.T @ totals @ bread)[1, 1] * 15 / 14 * 29 / 28)
+    scores = []
+    for i in range(0, 30, 2):
+        pair = design[i : i + 2]
+        # Bell and McCaffrey 2002: residuals over the symmetric root of 1 - leverage.
+        root = fractional_matrix_power(np.eye(2) - pair @ bread @ pair.T, -0.5)
+        scores.append(pair.T @ root @ (y[i : i + 2] - pair @ b))
+    se = np.sqrt((bread @ np.transpose(scores) @ scores @ bread)[1, 1])
     assert (found.value, found.error) == pytest.approx((b[1], se))
     assert (found.low, found.high) == pytest.approx(tuple(b[1] + np.array([-1, 1]) * 2.144787 * se))
 
