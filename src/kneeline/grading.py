@@ -65,7 +65,7 @@ class EffusionDepthRule:
     """
 
     name: str = "effusion_depth"
-    version: str = "1"
+    version: str = "2"
     source: str = "Schweitzer AJR 159:361 for grade 1; steps 2 and 3 project decision"
     midline_mm: tuple[float, float, float] = (4.0, 8.0, 14.0)
     lateral_mm: tuple[float, float, float] = (10.0, 15.0, 22.0)
@@ -80,7 +80,7 @@ class EffusionVolumeRule:
     """
 
     name: str = "effusion_volume"
-    version: str = "1"
+    version: str = "2"
     source: str = "normal volume: Weston and Palmer, knee chapter; steps project decision"
     fluid_ml: tuple[float, float, float] = (8.0, 16.0, 32.0)
 
@@ -233,31 +233,40 @@ def grade_effusion_depth(
     """The higher of the grades of the two depths.
 
     None when neither could be measured, or when the suprapatellar pouch is not known to lie inside the image: what is
-    cut off is not small.
+    cut off is not small. Only what reaches the highest grade already has it.
 
     >>> grade_effusion_depth(5.0, 2.0), grade_effusion_depth(None, None)
     (1, None)
-    >>> grade_effusion_depth(5.0, 2.0, pouch_in_view=False)
+    >>> [grade_effusion_depth(depth, 2.0, pouch_in_view=False) for depth in (5.0, 15.0)]
+    [None, 3]
     """
-    if not pouch_in_view:
-        return None
     grades = [
         _steps(depth, cuts)
         for depth, cuts in ((midline_depth_mm, rule.midline_mm), (lateral_depth_mm, rule.lateral_mm))
         if depth is not None
     ]
-    return max(grades) if grades else None
+    return _of_what_is_seen(max(grades, default=None), pouch_in_view)
 
 
 def grade_effusion_volume(
-    fluid_ml: float | None, rule: EffusionVolumeRule = EFFUSION_VOLUME, *, pouch_in_view: bool | None = True
+    fluid_ml: float | None, rule: EffusionVolumeRule = EFFUSION_VOLUME, *, fluid_in_view: bool | None = True
 ) -> int | None:
-    """Grade of the fluid volume; None when it is missing or the suprapatellar pouch is not known to be in view.
+    """Grade of the fluid volume; None when it is missing, or when the joint's cavity is not known to lie inside the
+    image and what is seen does not reach the highest grade.
 
     >>> grade_effusion_volume(3.0), grade_effusion_volume(20.0), grade_effusion_volume(None)
     (0, 2, None)
+    >>> [grade_effusion_volume(volume, fluid_in_view=False) for volume in (20.0, 40.0)]
+    [None, 3]
     """
-    return None if fluid_ml is None or not pouch_in_view else _steps(fluid_ml, rule.fluid_ml)
+    return _of_what_is_seen(None if fluid_ml is None else _steps(fluid_ml, rule.fluid_ml), fluid_in_view)
+
+
+def _of_what_is_seen(grade: int | None, whole: bool | None) -> int | None:
+    """A grade of something that may be cut off: more of it could raise any grade but the highest."""
+    if whole is None or grade is None:
+        return None
+    return grade if whole or grade == max(GRADES) else None
 
 
 def grade_cartilage(

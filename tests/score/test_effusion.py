@@ -28,7 +28,7 @@ def test_volume_and_depth_of_a_block():
     assert row["fluid_ml"] == pytest.approx(8.8, rel=0.04)
     assert row["suprapatellar_ml"] == row["fluid_ml"]
     assert row["midline_depth_mm"] == pytest.approx(10, abs=0.61)
-    assert row["pouch_in_view"] is True
+    assert row["pouch_in_view"] is row["fluid_in_view"] is True
     assert (row["effusion_grade"], row["effusion_grade_volume"]) == (2, 1)
     assert row["flags"] is None
 
@@ -67,6 +67,7 @@ def test_a_pouch_cut_off_is_flagged_and_never_graded(cut):
 def test_too_little_room_above_an_empty_pouch_is_no_grade_0():
     row = measure_effusion(phantom(top=55.0))
     assert (row["pouch_in_view"], row["effusion_grade"], row["effusion_grade_volume"]) == (False, None, None)
+    assert row["fluid_in_view"] is False
 
 
 def test_a_knee_without_any_fluid_outlined_is_0_and_flagged():
@@ -89,7 +90,29 @@ def test_a_gutter_that_is_not_imaged_is_missing_and_one_without_fluid_is_0(side)
     assert row["medial_gutter_ml"] is None
     assert row["lateral_gutter_ml"] == 0
     assert row["flags"] == "medial_gutter_cut_off"
-    assert row["effusion_grade"] == 2
+    assert (row["pouch_in_view"], row["effusion_grade"]) == (True, 2)
+    assert (row["fluid_in_view"], row["effusion_grade_volume"]) == (False, None)
+
+
+@pytest.mark.parametrize(("border", "whole"), [(-48.0, True), (-38.0, False)])
+def test_a_gutter_of_which_two_thirds_are_imaged_is_cut_off(border, whole):
+    """A knee turned by 12 degrees, so that the image's straight border crosses the empty medial gutter."""
+    row = measure_effusion(phantom([POUCH], turn=turned("y", 12), width=(border, 64.0), top=100.0, back=-66.0))
+    assert row["fluid_in_view"] is whole
+    assert row["flags"] == (None if whole else "medial_gutter_cut_off")
+    assert (row["effusion_grade"], row["effusion_grade_volume"]) == (2, 1 if whole else None)
+
+
+@pytest.mark.parametrize(("full", "grade"), [(False, None), (True, 3)])
+def test_a_volume_that_the_image_cuts_off_is_a_lower_bound(full, grade):
+    """The image ends within the fluid of the medial gutter: 11 mL are seen, or 59."""
+    fluid = [*BLOCKS.values(), ((-24, 14, 40), (24, 32, 80))] if full else [POUCH, BLOCKS["medial_gutter"]]
+    row = measure_effusion(phantom(fluid, width=(-44.0, 52.0)))
+    assert row["flags"] == "medial_gutter_cut_off"
+    assert row["medial_gutter_ml"] == pytest.approx(millilitres(BLOCKS["medial_gutter"]) / 2, rel=0.2)
+    assert (row["pouch_in_view"], row["fluid_in_view"]) == (True, False)
+    assert row["effusion_grade_volume"] == grade
+    assert row["effusion_grade"] == 2 + full
 
 
 def test_an_image_that_ends_within_the_patella_from_above_measures_nothing_above_it():

@@ -96,11 +96,15 @@ def test_adding_fluid_inside_the_joint_never_lowers_a_grade(simulated, seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fluid_that_the_image_cuts_off_is_never_graded(seed):
-    """A full pouch in images that end somewhere within it, above or at a side."""
+@pytest.mark.parametrize("depth_mm", [12, 18])
+def test_fluid_that_the_image_cuts_off_has_the_highest_grade_or_none(seed, depth_mm):
+    """A full pouch of grade 2 or 3 in images that end somewhere within it, above or at a side."""
     rng = np.random.default_rng(seed)
-    fluid = [*BLOCKS.values(), ((-24, 14, 40), (24, 32, 80))]
+    fluid = [((-24, 14, 40), (24, 14 + depth_mm, 80))]
     cut = {"top": float(rng.uniform(42, 82))} if seed % 2 else {"width": (-52.0, float(rng.uniform(6, 24)))}
     row = measure_effusion(phantom(fluid, turn=turned("xyz"[seed % 3], float(rng.uniform(-10, 10))), **cut))
-    assert row["pouch_in_view"] is False
-    assert row["effusion_grade"] is row["effusion_grade_volume"] is None
+    assert row["pouch_in_view"] is row["fluid_in_view"] is False
+    reaches = max(row["midline_depth_mm"] or 0, (row["lateral_depth_mm"] or 0) - 8) >= 14
+    assert row["effusion_grade"] == (3 if reaches else None)
+    assert row["effusion_grade_volume"] == (3 if row["fluid_ml"] >= 32 else None)
+    assert not reaches or depth_mm == 18

@@ -18,7 +18,7 @@ from kneeline.labels import Label
 from kneeline.score.axes import Axes, knee_axes
 from kneeline.score.frame import THICK_SLICE_MM, Knee
 from kneeline.score.outside import behind_in_view, bursa_voxels, cyst_voxels
-from kneeline.score.pouch import measure_depths, pouch_in_view
+from kneeline.score.pouch import BORDER_MM, measure_depths, pouch_in_view, to_border_mm
 from kneeline.score.recesses import SUPRAPATELLAR, Cells, Patella, Recesses, divide, find_patella, make_cells
 from kneeline.score.rows import as_stored
 from kneeline.tables import EFFUSION, KNEE_KEYS, Row
@@ -50,11 +50,9 @@ class Fluid:
     def of_joint(self) -> np.ndarray:
         return ~(self.cyst | self.bursa)
 
-    def recess_map(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """Recess of every voxel of the image, uint8; 0 where there is no joint fluid."""
-        array = np.zeros(shape, np.uint8)
-        array[tuple(self.voxels[self.of_joint].T)] = self.recess[self.of_joint]
-        return array
+    def of(self, recess: int) -> np.ndarray:
+        """Voxels of the joint's fluid in one recess, (N, 3)."""
+        return self.voxels[self.of_joint & (self.recess == recess)]
 
 
 def find_fluid(knee: Knee) -> Fluid:
@@ -107,8 +105,11 @@ def measure_effusion(knee: Knee) -> Row:
         flags.append("no_patella")
     else:
         row["prepatellar_ml"] = bursa_ml
-        row |= _recess_volumes(fluid, ml, flags)
         row |= _pouch(knee, fluid, flags)
+        cut_off = _cut_off(knee, fluid)
+        row |= _recess_volumes(fluid, ml, cut_off)
+        row["fluid_in_view"] = row["pouch_in_view"] and not cut_off - {SUPRAPATELLAR}
+        flags += [f"{RECESSES[k - 1]}_cut_off" for k in sorted(cut_off - {SUPRAPATELLAR})]
     if fluid.axes.source == "scanner":
         flags.append("axis_of_scanner")
     if knee.slice_spacing_mm > THICK_SLICE_MM:
@@ -116,20 +117,23 @@ def measure_effusion(knee: Knee) -> Row:
     return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}
 
 
-def _recess_volumes(fluid: Fluid, ml: float, flags: list[str]) -> Row:
-    volumes: Row = {}
-    for k, name in enumerate(RECESSES, start=1):
-        count = np.count_nonzero(fluid.recess[fluid.of_joint] == k)
-        in_view = fluid.parts.in_view[name]
-        volumes[f"{name}_ml"] = float(count * ml) if count or in_view else None
-        if not in_view and k != SUPRAPATELLAR:
-            flags.append(f"{name}_cut_off")
-    return volumes
+def _cut_off(knee: Knee, fluid: Fluid) -> set[int]:
+    """Recesses that the image does not show, or whose fluid runs into its border."""
+    found = {k for k, name in enumerate(RECESSES, start=1) if not fluid.parts.in_view(name)}
+    for k in range(1, len(RECESSES) + 1):
+        voxels = fluid.of(k)
+        if len(voxels) and to_border_mm(knee, voxels).min() <= BORDER_MM:
+            found.add(k)
+    return found
+
+
+def _recess_volumes(fluid: Fluid, ml: float, cut_off: set[int]) -> Row:
+    counts = {k: len(fluid.of(k)) for k in range(1, len(RECESSES) + 1)}
+    return {f"{RECESSES[k - 1]}_ml": float(n * ml) if n or k not in cut_off else None for k, n in counts.items()}
 
 
 def _pouch(knee: Knee, fluid: Fluid, flags: list[str]) -> Row:
-    chosen = fluid.of_joint & (fluid.recess == SUPRAPATELLAR)
-    voxels = fluid.voxels[chosen]
+    voxels = fluid.of(SUPRAPATELLAR)
     pouch = np.zeros(knee.labels.shape, bool)
     pouch[tuple(voxels.T)] = True
     midline, lateral = measure_depths(knee, fluid.axes, fluid.parts, fluid.patella, pouch, voxels)
@@ -143,10 +147,11 @@ def _pouch(knee: Knee, fluid: Fluid, flags: list[str]) -> Row:
 
 def grade_row(row: Row) -> Row:
     """Both grades, from the row's own measurements."""
-    seen = row["pouch_in_view"]
     return row | {
         "effusion_grade": grade_effusion_depth(
-            row["midline_depth_mm"], row["lateral_depth_mm"], EFFUSION_DEPTH, pouch_in_view=seen
+            row["midline_depth_mm"], row["lateral_depth_mm"], EFFUSION_DEPTH, pouch_in_view=row["pouch_in_view"]
         ),
-        "effusion_grade_volume": grade_effusion_volume(row["fluid_ml"], EFFUSION_VOLUME, pouch_in_view=seen),
+        "effusion_grade_volume": grade_effusion_volume(
+            row["fluid_ml"], EFFUSION_VOLUME, fluid_in_view=row["fluid_in_view"]
+        ),
     }

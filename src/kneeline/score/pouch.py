@@ -27,12 +27,12 @@ HALF = 0.499
 def measure_depths(
     knee: Knee, axes: Axes, parts: Recesses, patella: Patella, pouch: np.ndarray, voxels: np.ndarray
 ) -> tuple[float | None, float | None]:
-    """Suprapatellar depth (mm) on the midline and lateral of it.
+    """Suprapatellar depth (mm) on the midline and lateral of it, as far as the image shows it.
 
     None where the image does not reach above the patella, and where it ends within the patella: the midline is then not
     known. pouch: mask of suprapatellar fluid; voxels: its (N, 3) indices.
     """
-    if not parts.in_view["suprapatellar"] or not patella.whole:
+    if not parts.shown["suprapatellar"] or not patella.whole:
         return None, None
     midline, lateral = (-MIDLINE_MM, MIDLINE_MM), (LATERAL_FROM_MM, np.inf)
     return tuple(_deepest(knee, axes, patella, zone, pouch, voxels) for zone in (midline, lateral))
@@ -92,9 +92,16 @@ def pouch_in_view(knee: Knee, axes: Axes, patella: Patella, voxels: np.ndarray) 
         return False
     if not len(voxels):
         return True
-    low, high = voxels.min(0), np.array(knee.labels.shape) - 1 - voxels.max(0)
-    to_border = np.array([low[0], high[0], low[1], low[2], high[2]]) * np.array(knee.spacing_mm)[[0, 0, 1, 2, 2]]
+    to_border = to_border_mm(knee, voxels)
+    to_border[1, 1] = np.inf
     return bool((to_border > BORDER_MM).all())
+
+
+def to_border_mm(knee: Knee, voxels: np.ndarray) -> np.ndarray:
+    """How far (mm) the outermost of some voxels, (N, 3) indices, lie before the image's first and last along each axis,
+    (3, 2)."""
+    ends = np.stack([voxels.min(0), np.array(knee.labels.shape) - 1 - voxels.max(0)], axis=1)
+    return ends * np.array(knee.spacing_mm)[:, None]
 
 
 def _way_out_mm(knee: Knee, start: np.ndarray, direction: np.ndarray) -> float:

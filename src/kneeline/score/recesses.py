@@ -26,8 +26,9 @@ from kneeline.score.frame import Knee
 
 CELL_MM = 2.0
 CORE_MM = 5.0
-# A recess whose first millimetres off the femur are imaged to less than this share is not in view.
-_SHELL_MM, _SEEN_SHARE = 6.0, 0.5
+# A recess whose first millimetres off the femur are imaged to less than this share is not in view. Fluid lies there
+# first; where it reaches further, it shows by running into the image's border.
+_SHELL_MM, _SEEN_SHARE = 4.0, 0.9
 _MARGIN_MM = 8.0
 # Beside the condyles' hindmost part, as a share of their depth, lies no gutter.
 _BEHIND_SHARE = 0.25
@@ -122,11 +123,15 @@ def make_cells(knee: Knee, axes: Axes) -> Cells:
 
 @dataclass(frozen=True, eq=False)
 class Recesses:
-    """The recess of every cell (1.. in the order of grading.RECESSES), and which recesses the image shows."""
+    """The recess of every cell (1.. in the order of grading.RECESSES), and how much of each the image shows: the share
+    of its cells next to the femur."""
 
     cells: Cells
     recess: np.ndarray
-    in_view: dict[str, bool]
+    shown: dict[str, float]
+
+    def in_view(self, name: str) -> bool:
+        return self.shown[name] >= _SEEN_SHARE
 
 
 def divide(cells: Cells, patella: Patella) -> Recesses:
@@ -135,14 +140,14 @@ def divide(cells: Cells, patella: Patella) -> Recesses:
     recess = _by_landmarks(recess, cells, patella)
     recess[femur] = 0
     shell = (shortest < CORE_MM + _SHELL_MM) & (recess > 0)
-    sizes, shown = (np.bincount(recess[part], minlength=len(RECESSES) + 1) for part in (shell, shell & cells.seen))
-    in_view = {name: bool(shown[k] and shown[k] >= _SEEN_SHARE * sizes[k]) for k, name in enumerate(RECESSES, start=1)}
+    sizes, seen = (np.bincount(recess[part], minlength=len(RECESSES) + 1) for part in (shell, shell & cells.seen))
+    shown = {name: float(seen[k] / max(sizes[k], 1)) for k, name in enumerate(RECESSES, start=1)}
     # Where no straight way leads to the core, and in the femur's outermost cells, the nearest place decides.
     unknown = recess == 0
     if unknown.any() and not unknown.all():
         nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
         recess = recess[tuple(nearest)]
-    return Recesses(cells, recess, in_view)
+    return Recesses(cells, recess, shown)
 
 
 def _by_direction(core: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
