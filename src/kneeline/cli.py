@@ -122,6 +122,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(sub)
     sub.add_argument("--results", type=Path, default=Path("results"))
 
+    sub = command("power", _power, "say what a planned study of so many runners could show, or how many it needs")
+    sub.add_argument("--grades", type=_numbers, default="50,30,15,5", help="grade mix, per cent (default: %(default)s)")
+    sub.add_argument("--odds-ratio", type=_numbers, default="2,3,4", help="true odds ratios (default: %(default)s)")
+    sought = sub.add_mutually_exclusive_group()
+    sought.add_argument("--runners", type=_whole_numbers, default=(), help="numbers of runners, such as 26,100")
+    sought.add_argument("--power", type=float, default=0.8, help="power sought, if no number is given (default: 0.8)")
+    sub.add_argument("--rearfoot", type=float, default=0.9, help="share that lands on the heel (default: 0.9)")
+    sub.add_argument("--knees", type=int, default=2, help="knees scanned of each runner (default: 2)")
+    sub.add_argument("--icc", type=float, default=0.5, help="correlation of a runner's two knees (default: 0.5)")
+    sub.add_argument("--alpha", type=float, default=0.05, help="p-value that counts as shown (default: 0.05)")
+    sub.add_argument("--simulations", type=int, default=200, help="studies to simulate a line; 0: formula only")
+    sub.add_argument("--seed", type=int, default=2006)
+    sub.add_argument("--jobs", type=int, default=1, help="processes; the figures do not depend on it (default: 1)")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.add_argument("-o", "--out", type=Path, help="also write the table (.tsv)")
+
     sub = command("report", _report, "write the report page from the results folder")
     _add_config(sub)
     sub.add_argument("--results", type=Path, default=Path("results"))
@@ -321,6 +337,41 @@ def _cohort(arguments) -> int:
         Path(config["readings"]) if config["readings"] else None,
     )
     return DONE
+
+
+def _power(arguments) -> int:
+    from kneeline import tables
+    from kneeline.cohort.plan import Plan, as_json, as_text, power_rows
+
+    if arguments.jobs < 1 or arguments.seed < 0:
+        raise UsageError("--jobs takes a number of at least 1, --seed one of at least 0")
+    if arguments.out and arguments.out.suffix != ".tsv":
+        raise UsageError(f"{arguments.out}: the name must end in .tsv")
+    plan = Plan(
+        grades=arguments.grades,
+        odds_ratios=arguments.odds_ratio,
+        **{name: getattr(arguments, name) for name in ("runners", "power", "rearfoot", "knees", "icc", "alpha")},
+        **{name: getattr(arguments, name) for name in ("simulations", "seed")},
+    )
+    rows = power_rows(plan, arguments.jobs)
+    if arguments.out:
+        tables.write_table(arguments.out, rows, tables.POWER)
+    sys.stdout.write(as_json(plan, rows) if arguments.json else as_text(plan, rows))
+    return DONE
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between, got {text!r}") from None
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers with commas between, got {text!r}") from None
 
 
 def _report(arguments) -> int:

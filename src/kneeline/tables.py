@@ -801,6 +801,31 @@ CONFUSION = Table(
     key=("comparison", "structure", "grade_a", "grade_b"),
 )
 
+POWER = Table(
+    "power",
+    "what a planned study could show: `kneeline power`",
+    (
+        Column("odds_ratio", "float", "true odds ratio of a higher grade, rearfoot against others", needed=True),
+        Column("n_participants", "int", "runners", needed=True),
+        Column("n_rearfoot", "int", "of them landing on the heel"),
+        Column("n_other", "int", "all others"),
+        Column("n_knees", "int", "their knees"),
+        Column("icc", "float", "correlation of a runner's two knees (of their ridits)", low=0, high=1),
+        Column("design_effect", "float", "how many knees tell as much as an independent one"),
+        Column("alpha", "float", "p-value below which an association counts as shown"),
+        Column("power_formula", "float", "probability of that, by formula", low=0, high=1),
+        Column("power_simulated", "float", "the same by simulation, with the model of the analysis", low=0, high=1),
+        Column("ci_low", "float", "lower end of its 95 % interval (Monte-Carlo error only)"),
+        Column("ci_high", "float", "upper end"),
+        Column("n_simulations", "int", "simulated studies"),
+        Column("n_refused", "int", "of them those in which the model was refused"),
+        Column("status", "text", "estimated or refused", allowed=("estimated", "refused"), needed=True),
+        Column("method", "text", "how it was computed"),
+        Column("reason", "text", "why it was refused"),
+    ),
+    key=("odds_ratio", "n_participants"),
+)
+
 # --- truth of simulated knees (demo, validation) --------------------------------------------------------------------
 
 TRUTH = Table(
@@ -829,7 +854,7 @@ TRUTH = Table(
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
     THICKNESS, MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED,
-    CLAIMS, AGREEMENT, CONFUSION, TRUTH,
+    CLAIMS, AGREEMENT, CONFUSION, POWER, TRUTH,
 )  # fmt: skip
 
 

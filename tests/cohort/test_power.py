@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kneeline.cohort.power import ordinal_power, ordinal_sample_size
+from kneeline.cohort.power import (
+    clustered_power,
+    design_effect,
+    ordinal_power,
+    ordinal_sample_size,
+    ridit_icc,
+    runners_needed,
+)
 
 MIX = [0.5, 0.3, 0.15, 0.05]
 
@@ -36,3 +43,26 @@ def test_formula_meets_simulation():
 def test_shares_must_add_up():
     with pytest.raises(ValueError, match="add up to 1"):
         ordinal_power([0.5, 0.2], 2, 10, 10)
+
+
+def test_two_knees_count_as_as_many_as_their_correlation_lets_them():
+    """52 knees of 26 runners: 40.0, 34.7 and 30.6 independent ones at a correlation of 0.3, 0.5 and 0.7."""
+    assert [52 / design_effect(2, icc) for icc in (0.3, 0.5, 0.7)] == pytest.approx([40.0, 34.7, 30.6], abs=0.05)
+    assert clustered_power(MIX, 3, 26, 26, design_effect(2, 1)) == pytest.approx(ordinal_power(MIX, 3, 13, 13))
+    assert clustered_power(MIX, 3, 26, 26, design_effect(2, 0)) == ordinal_power(MIX, 3, 26, 26)
+
+
+def test_runners_needed_are_those_of_the_named_formula():
+    assert [runners_needed(MIX, ratio) for ratio in (2, 3, 4)] == pytest.approx([232.1, 92.4, 58.0], abs=0.05)
+    # Two knees that say the same are worth one; two independent ones halve the runners.
+    assert runners_needed(MIX, 2, knees=2, icc=1) == runners_needed(MIX, 2)
+    assert runners_needed(MIX, 2, knees=2) == pytest.approx(runners_needed(MIX, 2) / 2)
+    # One in ten in the smaller group: 0.25 / 0.09 as many.
+    assert runners_needed(MIX, 2, exposed=0.9) == pytest.approx(runners_needed(MIX, 2) * 0.25 / 0.09)
+
+
+def test_icc_of_ridits():
+    assert ridit_icc([0, 0, 1, 1, 2, 2], [1, 1, 2, 2, 3, 3]) == 1
+    assert ridit_icc([0, 1, 0, 1], [1, 1, 2, 2]) == 0
+    assert ridit_icc([0, 1, 2], [1, 2, 3]) is None
+    assert ridit_icc([1, 1, 1, 1], [1, 1, 2, 2]) is None

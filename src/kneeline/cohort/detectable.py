@@ -1,4 +1,4 @@
-"""What this many runners could have shown: the power of the crude strike contrast at this n, for stated odds ratios."""
+"""What these knees could have shown: the power of the crude strike contrast at this n, for stated odds ratios."""
 
 from __future__ import annotations
 
@@ -6,34 +6,48 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kneeline.cohort.design import by_runner
 from kneeline.cohort.joint import sparse_cells
-from kneeline.cohort.power import FORMULA, ordinal_power
+from kneeline.cohort.power import FORMULA, clustered_power, design_effect, ridit_icc
 from kneeline.cohort.settings import Settings
-from kneeline.grading import strike_group
+from kneeline.grading import STRIKE_GROUPS, strike_group
 from kneeline.tables import Row
 
 ODDS_RATIOS = (2, 3, 4)
 
 
 def power_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list[Row]:
-    """Rows of ESTIMATES, one an odds ratio; by runner, with the grades that were found."""
-    runners = [row for row in by_runner(knees, outcome) if strike_group(row["strike_style"])]
-    groups = [strike_group(row["strike_style"]) for row in runners]
-    n1, n2 = groups.count("rearfoot"), groups.count("non_rearfoot")
-    grades, counts = np.unique([row[outcome] for row in runners], return_counts=True)
+    """Rows of ESTIMATES, one an odds ratio; by knee, with the grades and the likeness of two knees that were found."""
+    known = [row for row in knees if row[outcome] is not None and strike_group(row["strike_style"])]
+    runners = {row["participant_id"]: strike_group(row["strike_style"]) for row in known}
+    sizes = {group: list(runners.values()).count(group) for group in STRIKE_GROUPS}
+    grades, counts = np.unique([row[outcome] for row in known], return_counts=True)
+    few = sparse_cells(sizes, settings.min_joint_cell)
+    reason = f"sparse: {few}" if few else "one_level: every knee has the same grade" if len(grades) < 2 else None
     rows = []
     for ratio in ODDS_RATIOS:
         row: Row = {"model": "power_crude_strike", "outcome": outcome, "term": f"if the odds ratio were {ratio}"}
-        row |= {"scale": "other", "n_participants": len(runners), "n_knees": sum(r["n_knees"] for r in runners)}
-        row["method"] = FORMULA
-        few = sparse_cells({"rearfoot": n1, "non_rearfoot": n2}, settings.min_joint_cell)
-        if few or len(grades) < 2:
-            reason = f"sparse: {few}" if few else "one_level: every runner has the same grade"
+        row |= {"scale": "other", "n_participants": len(runners), "n_knees": len(known)}
+        row["method"] = f"{FORMULA}, knees divided by the design effect of two knees of a runner"
+        if reason:
             rows.append({**row, "status": "refused", "reason": reason})
-        else:
-            power = ordinal_power(counts / counts.sum(), ratio, n1, n2)
-            mix = ", ".join(f"grade {g}: {c}" for g, c in zip(grades, counts, strict=True))
-            said = f"probability of p < 0.05 with {n1} rearfoot and {n2} other runners and this grade mix ({mix})"
-            rows.append({**row, "estimate": power, "status": "estimated", "warnings": said})
+            continue
+        effect, words = _effect([row[outcome] for row in known], [row["participant_id"] for row in known])
+        in_group = [sum(strike_group(row["strike_style"]) == group for row in known) for group in STRIKE_GROUPS]
+        power = clustered_power(counts / counts.sum(), ratio, *in_group, effect)
+        mix = ", ".join(f"grade {g}: {c}" for g, c in zip(grades, counts, strict=True))
+        said = (
+            f"probability of p < 0.05 with {sizes['rearfoot']} rearfoot and {sizes['non_rearfoot']} other runners and "
+            f"this grade mix ({mix}); {words}"
+        )
+        rows.append({**row, "estimate": power, "status": "estimated", "warnings": said})
     return rows
+
+
+def _effect(grades: Sequence[int], runners: Sequence[str]) -> tuple[float, str]:
+    """Design effect of knees in runners, and how it came about."""
+    count = np.unique(runners, return_counts=True)[1]
+    icc = ridit_icc(grades, runners)
+    if icc is None:
+        return 1.0, "one knee a runner"
+    effect = design_effect(float((count**2).sum() / count.sum()), icc)
+    return effect, f"two knees of a runner correlate by {icc:.2f}, design effect {effect:.2f}"

@@ -60,7 +60,7 @@ def run_cohort(
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
     estimates, curves = estimate(knees, settings)
-    agreement, confusion = compare_raters([row for row in cohort.knees if usable(row)], read)
+    agreement, confusion = compare_raters([row for row in cohort.knees if usable(row)], read, cartilage, marrow)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
         (tables.RUNNERS, runner_totals(knees)),
