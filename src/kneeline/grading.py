@@ -17,8 +17,15 @@ RECESSES = ("suprapatellar", "patellofemoral", "medial_gutter", "lateral_gutter"
 STRIKE_STYLES = ("rearfoot", "midfoot", "forefoot", "mixed")
 STRIKE_GROUPS = ("non_rearfoot", "rearfoot")
 GRADES = (0, 1, 2, 3)
+# Only readers grade ligaments: normal, changed, torn. Three points as in Schueller-Weidekamm et al. 2006, whose anchors
+# could not be read.
+LIGAMENT_GRADES = (0, 1, 2)
 SIGNAL_SHAPES = ("globular", "linear")
 SURFACES = ("superior", "inferior", "both")
+# Images further apart than this are flagged `thick_slices`, of whatever is read from them: a meniscal horn is 5 to 8 mm
+# wide, so they miss half of it, and leave a single one in the midline of the patella. The usual knee protocol has 3 to
+# 4 mm; the rest is room for rounding. Project decision.
+THICK_SLICE_MM = 4.1
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,11 @@ def test_what_was_not_graded_is_missing_not_0(row):
     assert "missing (not graded)" in out["total_parts"]
 
 
+def test_a_meniscus_with_the_highest_grade_needs_no_other_region():
+    out = total(knee(1, medial_body=None, medial_posterior_horn=3), total_structures=["menisci", "effusion"])
+    assert (out["menisci_score"], out["total_parts"]) == (3, "menisci=machine,effusion=machine")
+
+
 def test_a_runner_has_the_score_of_the_worse_knee():
     def row(person, side, score):
         return {"participant_id": person, "session_id": "ses-01", "laterality": side, "total_lesion_score": score}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kneeline.labels import Label
-from kneeline.score.cartilage import measure_cartilage, plate_thickness
+from kneeline.score.cartilage import measure_cartilage, thickness_map
 from kneeline.score.frame import canonical
 from kneeline.volume import Volume
 
@@ -31,6 +31,11 @@ def slab(thickness, spacing, tilt=0.0):
     label[(height < 0)] = Label.TIBIA
     label[inside & (height >= 0) & (height < thickness)] = Label.MEDIAL_TIBIAL_CARTILAGE
     return _knee(label, spacing)
+
+
+def plate_thickness(knee, label):
+    """Thickness (mm) at each vertex of the bone's surface that the plate covers."""
+    return thickness_map(knee, label).covered
 
 
 def _knee(label, spacing):

@@ -74,7 +74,7 @@ def test_edges_coverage_and_size_of_rings(spacing):
         assert row["volume_mm3"] == pytest.approx(volume, rel=0.03)
         assert row["thickness_max_mm"] == pytest.approx(MENISCUS_HEIGHT, abs=0.3)
         assert row["thickness_mean_mm"] == pytest.approx(MENISCUS_HEIGHT, abs=0.3)
-        assert row["flags"] is None
+        assert row["flags"] == "experimental"
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.9, 1.8, 2.7])
@@ -85,12 +85,12 @@ def test_thick_slices_are_read_between_slices(offset, straight):
         assert row["extrusion_mm"] == pytest.approx(EXTRUSION[name], abs=0.9)
         assert row["margin_extrusion_mm"] == pytest.approx(EXTRUSION[name] - 1.5, abs=0.9)
         assert row["coverage_pct"] == pytest.approx(straight[name]["coverage_pct"], abs=5)
-        assert row["flags"] == "interpolated_outlines"
+        assert row["flags"] == "experimental,interpolated_outlines"
 
 
 def test_very_thick_slices_are_flagged():
     flags = measured(knee(EXTRUSION, (4.5, 0.5, 0.5)))["medial"]["flags"]
-    assert flags == "thick_slices,interpolated_outlines"
+    assert flags == "experimental,thick_slices,interpolated_outlines"
 
 
 @pytest.mark.parametrize("degrees", [(0, 0, 15), (12, 0, 0), (0, 10, 0)])
@@ -123,6 +123,19 @@ def test_an_edge_out_of_view_is_missing_not_small(whole):
     assert rows["medial"]["extrusion_mm"] is None
     assert rows["medial"]["coverage_pct"] is None
     assert rows["lateral"]["extrusion_mm"] == pytest.approx(-1.0, abs=0.5)
+
+
+def test_a_meniscus_on_one_thick_image_has_no_edge():
+    thick = knee(EXTRUSION, (3.6, 0.5, 0.5))
+    array = thick.labels.array.copy()
+    images = np.unique(np.nonzero(array == Label.MEDIAL_MENISCUS)[0])
+    for image in images[1:]:
+        array[image][array[image] == Label.MEDIAL_MENISCUS] = 0
+    rows = measured(replace(thick, labels=thick.labels.with_array(array)))
+    assert rows["medial"]["flags"] == "experimental,interpolated_outlines,no_edge"
+    assert rows["medial"]["extrusion_mm"] is rows["medial"]["margin_extrusion_mm"] is None
+    assert rows["medial"]["volume_mm3"] > 0
+    assert rows["lateral"]["flags"] == "experimental,interpolated_outlines"
 
 
 @pytest.mark.parametrize("absent", [Label.TIBIA, Label.LATERAL_TIBIAL_CARTILAGE])

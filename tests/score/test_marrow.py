@@ -23,7 +23,8 @@ def block(spacing, balls=(), *, marrow=MARROW, lesion=LESION, red=(), shading=0.
     label = np.zeros([len(a) for a in axes], np.uint8)
     x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
     label[np.broadcast_to(z < 0, label.shape)] = Label.TIBIA
-    label[np.broadcast_to((z >= 0) & (z < 2.5), label.shape)] = Label.MEDIAL_TIBIAL_CARTILAGE
+    for side, plate in ((x < 0, Label.MEDIAL_TIBIAL_CARTILAGE), (x >= 0, Label.LATERAL_TIBIAL_CARTILAGE)):
+        label[np.broadcast_to(side & (z >= 0) & (z < 2.5), label.shape)] = plate
     image = np.zeros(label.shape, np.float32)
     for shift in (np.arange(parts) + 0.5) / parts - 0.5:
         at = x + shift * spacing[0]
@@ -128,6 +129,40 @@ def test_a_bone_without_cartilage_has_no_reference():
     row = tibia(type(knee)(knee.image, knee.labels.with_array(bare)))
     assert row["marrow_grade"] is None
     assert row["flags"] == "experimental,no_reference"
+
+
+def relabelled(knee, names):
+    table = np.arange(256, dtype=np.uint8)
+    for old, new in names.items():
+        table[old] = new
+    return type(knee)(knee.image, knee.labels.with_array(table[knee.labels.array]))
+
+
+def patella(knee):
+    return next(row for row in measure_marrow(knee, "PDFS") if row["bone"] == "patella")
+
+
+PLATES = (Label.MEDIAL_TIBIAL_CARTILAGE, Label.LATERAL_TIBIAL_CARTILAGE)
+
+
+@pytest.mark.parametrize(("x", "grade"), [(-9.0, 1), (15.0, 0)])
+def test_a_bone_is_read_under_its_own_cartilage_only(x, grade):
+    """A patella with its own cartilage medially, and laterally the femur's against it."""
+    names = {Label.TIBIA: Label.PATELLA, PLATES[0]: Label.PATELLAR_CARTILAGE, PLATES[1]: Label.FEMORAL_CARTILAGE}
+    row = patella(relabelled(block(THIN, [(x, 0, -5, 4.5)]), names))
+    assert (row["marrow_grade"], row["flags"]) == (grade, "experimental")
+
+
+@pytest.mark.parametrize("bone", ["patella", "tibia"])
+def test_a_bone_whose_cartilage_is_not_outlined_is_not_read(bone):
+    """A patella beside the femur's cartilage, and a tibia with one of its two plates."""
+    names = {PLATES[0]: Label.FEMORAL_CARTILAGE}
+    if bone == "patella":
+        names |= {Label.TIBIA: Label.PATELLA, PLATES[1]: Label.FEMORAL_CARTILAGE}
+    rows = measure_marrow(relabelled(block(THIN, [(0, 0, -5, 6.0)]), names), "PDFS")
+    row = next(row for row in rows if row["bone"] == bone)
+    assert row["marrow_grade"] is row["zone_mm3"] is None
+    assert row["flags"] == "experimental,no_cartilage"
 
 
 def test_more_signal_is_never_a_lower_grade():

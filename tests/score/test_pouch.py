@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.score.fluid_phantom import BLOCKS, ellipsoid, phantom, turned
+from tests.score.fluid_phantom import ellipsoid, phantom, turned
 
 from kneeline.labels import Label
 from kneeline.score.effusion import measure_effusion

@@ -131,5 +131,14 @@ def test_marrow_is_read_by_the_contrast_of_the_sidecar(folders, contrast, read):
     rows = {row["bone"]: row for row in tables.read_table(out / f"{SCAN}_marrow.tsv", tables.MARROW)}
     assert list(rows) == ["femur", "tibia", "patella"]
     assert ("not_fat_suppressed" in rows["tibia"]["flags"]) is not read
-    assert rows["tibia"]["marrow_grade"] == (0 if read else None)
+    # Of the tibia the phantom holds the medial half, and one of its two plates.
+    assert rows["femur"]["marrow_grade"] == (0 if read else None)
     assert rows["patella"]["flags"] == "experimental,not_segmented"
+
+
+@pytest.mark.parametrize(("contrast", "flagged"), [("PDFS", False), ("DESS", False), (None, False), ("T1", True)])
+def test_menisci_say_where_fat_is_bright(torn, contrast, flagged):
+    rows = score_knee(*torn, "R", contrast=contrast).meniscus
+    medial = [(row["flags"] or "").split(",") for row in rows if row["meniscus"] == "medial"]
+    assert ["not_fat_suppressed" in flags for flags in medial] == [flagged] * 3
+    assert max(row["signal_grade"] or 0 for row in rows) == 3

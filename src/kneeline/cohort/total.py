@@ -103,8 +103,8 @@ def _meniscus(name: str, knee: Row, given: dict[tuple, Row]) -> Part:
         row = given.get((name, region))
         column = f"{name.removesuffix('_meniscus')}_{region}_signal_grade"
         regions.append(_read(row) if row else _measured(knee[column]))
-    known = [part.grade for part in regions]
-    return _together(regions, None if None in known else max(known))
+    grade = grading.highest_grade(part.grade for part in regions)
+    return _together(regions if grade is None else [part for part in regions if part.grade is not None], grade)
 
 
 def _together(parts: Sequence[Part], grade: int | None) -> Part:

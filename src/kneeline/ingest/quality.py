@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from kneeline.grading import THICK_SLICE_MM
 from kneeline.tables import Row
 from kneeline.volume import Geometry
 
-# Project decisions: a meniscal horn is 5-8 mm wide, so slices above 4 mm (with room for rounding; scoring flags at the
-# same spacing) mix it with its surroundings; pixels above 0.8 mm blur its surface; gaps above half a slice leave a tear
-# unseen; below this ratio dark menisci drown in noise.
-THICK_SLICE_MM = 4.1
+# Project decisions: pixels above 0.8 mm blur the surface of a meniscus; gaps above half a slice leave a tear unseen;
+# below this ratio dark menisci drown in noise.
 LOW_RESOLUTION_MM = 0.8
 WIDE_GAP_SHARE = 0.5
 LOW_SNR = 8.0

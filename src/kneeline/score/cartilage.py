@@ -137,12 +137,6 @@ def thickness_rows(image: Volume, labels: Volume, laterality: str, contrast: str
     return rows
 
 
-def plate_thickness(knee: Knee, label: Label) -> np.ndarray | None:
-    """Thickness (mm) at each vertex of the bone's surface that the plate covers; None if there is no such place."""
-    surface = thickness_map(knee, label)
-    return None if surface is None else surface.covered
-
-
 def thickness_map(knee: Knee, label: Label) -> ThicknessMap | None:
     """The map of one plate; None where it is not outlined, or not on its bone."""
     box = box_around(knee.mask(label), knee.spacing_mm, AROUND_MM)

@@ -13,10 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kneeline.grading import EFFUSION_DEPTH, EFFUSION_VOLUME, RECESSES, grade_effusion_depth, grade_effusion_volume
+from kneeline.grading import (
+    EFFUSION_DEPTH,
+    EFFUSION_VOLUME,
+    RECESSES,
+    THICK_SLICE_MM,
+    grade_effusion_depth,
+    grade_effusion_volume,
+)
 from kneeline.labels import Label
 from kneeline.score.axes import Axes, knee_axes
-from kneeline.score.frame import THICK_SLICE_MM, Knee
+from kneeline.score.frame import Knee
 from kneeline.score.outside import behind_in_view, bursa_voxels, cyst_voxels
 from kneeline.score.pouch import BORDER_MM, measure_depths, pouch_in_view, to_border_mm
 from kneeline.score.recesses import SUPRAPATELLAR, Cells, Patella, Recesses, divide, find_patella, make_cells

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from kneeline.grading import highest_grade
+from kneeline.grading import THICK_SLICE_MM, highest_grade
 from kneeline.labels import MENISCI, Label
-from kneeline.score.frame import INTERPOLATE_ABOVE_MM, THICK_SLICE_MM, Knee, box_around, distance_in_images
+from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, box_around, distance_in_images
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, resample
@@ -74,7 +74,8 @@ def measure_extrusion(knee: Knee, regions: list[Row]) -> list[Row]:
     `regions` are the rows of tables.MENISCUS of the same knee; a meniscus' grade is the highest of its regions. A
     meniscus that is not outlined has the flag `not_segmented`; without tibia and both plates there is nothing to
     measure extrusion from (`no_plateau`); where meniscus or plate runs into the border of the image its edge is not
-    seen (`edge_not_in_view`).
+    seen (`edge_not_in_view`), and where fewer than two thick images show a structure it cannot be told (`no_edge`).
+    What is measured of its place is `experimental`: it hangs on outlines far more exact than a network's.
     """
     joint = _joint(knee)
     plateau = None if joint is None else plateau_frame(joint)
@@ -95,6 +96,9 @@ def measure_extrusion(knee: Knee, regions: list[Row]) -> list[Row]:
             flags.append("edge_not_in_view")
         else:
             row |= dict(zip(_PLACES, measure_place(joint, name, plateau), strict=True))
+            flags.insert(0, "experimental")
+            if None in (row["extrusion_mm"], row["margin_extrusion_mm"]):
+                flags.append("no_edge")
         rows.append(as_stored(row) | {"flags": ",".join(flags) or None})
     return rows
 

@@ -17,9 +17,6 @@ from kneeline.volume import SAGITTAL, Volume, medial_sign, mirror, reorient
 
 # Spacings within this share of the largest count as equal; the first of them (sagittal images) is the slice axis.
 SAME_SPACING = 0.05
-# Images further apart than this are flagged `thick_slices`: they miss half of a meniscal horn and leave a single one in
-# the midline of the patella. The usual knee protocol has 3 to 4 mm; the rest is room for rounding. As in ingest.
-THICK_SLICE_MM = 4.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +72,9 @@ class Knee:
 
 # Images further apart than this are interpolated between their outlines; edges in them mix with what lies beside.
 INTERPOLATE_ABOVE_MM = 1.6
-# Contrast classes (tables.SERIES) in which fat and marrow are dark, so that what is bright is water.
-FAT_SUPPRESSED = ("PDFS", "T2FS")
+# Contrast classes (tables.SERIES) in which fat and marrow are dark, so that what is bright is water, and those in which
+# they are as bright as a lesion or brighter. In gradient echoes (DESS) water alone is excited as a rule.
+FAT_SUPPRESSED, FAT_BRIGHT = ("PDFS", "T2FS"), ("PD", "T2", "T1")
 # Larger than any knee: an in-plane distance map holds at least this where the image has no target.
 OUT_OF_REACH_MM = 1e4
 

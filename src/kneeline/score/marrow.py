@@ -22,7 +22,13 @@ from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 
 BONES = {Label.FEMUR: "femur", Label.TIBIA: "tibia", Label.PATELLA: "patella"}
-# The zone: bone this near to cartilage, and this deep below its own surface. Project decision.
+# The cartilage of each bone: under it lies its zone, not under what faces it across the joint.
+PLATES = {
+    Label.FEMUR: (Label.FEMORAL_CARTILAGE,),
+    Label.TIBIA: (Label.MEDIAL_TIBIAL_CARTILAGE, Label.LATERAL_TIBIAL_CARTILAGE),
+    Label.PATELLA: (Label.PATELLAR_CARTILAGE,),
+}
+# The zone: bone this near to its cartilage, and this deep below its own surface. Project decision.
 ZONE_MM, EDGE_MM = 12.0, 2.0
 # A component that nowhere comes this near to cartilage is not subchondral.
 REACH_MM = 5.0
@@ -42,8 +48,6 @@ def measure_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) 
     readable = contrast in FAT_SUPPRESSED
     part = _around_the_joint(knee) if readable else None
     brightness = measure_brightness(part) if part is not None else None
-    reach = _from_cartilage(part) if brightness is not None else None
-    zone = _subchondral(part, reach) if brightness is not None else None
     rows = []
     for bone, name in BONES.items():
         row: Row = {"bone": name, **dict.fromkeys(("zone_mm3", "hyperintense_mm3", "hyperintense_extent_mm"))}
@@ -51,10 +55,15 @@ def measure_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) 
             flag = "not_segmented"
         elif not readable:
             flag = "not_fat_suppressed"
-        elif zone is None:
+        elif brightness is None:
             flag = "no_reference"
+        elif not all(part.mask(plate).any() for plate in PLATES[bone]):
+            flag = "no_cartilage"
         else:
-            found, flag = _read(part, brightness.level, reach, zone & part.mask(bone), rule)
+            box = box_around(part.mask(*PLATES[bone]), part.spacing_mm, ZONE_MM + EDGE_MM)
+            here = part.crop(box)
+            reach = _from(here.mask(*PLATES[bone]), here)
+            found, flag = _read(here, brightness.level[box], reach, _subchondral(here, bone, reach), rule)
             row |= found
         row = as_stored(row)
         grade = grade_marrow(row["hyperintense_mm3"], row["hyperintense_extent_mm"])
@@ -69,9 +78,9 @@ def _around_the_joint(knee: Knee) -> Knee | None:
     return None if box is None else thinned(knee.crop(box), PIXEL_MM)
 
 
-def _subchondral(knee: Knee, reach: np.ndarray) -> np.ndarray:
-    """Bone near cartilage whose voxels hold nothing but bone."""
-    bone = knee.mask(*BONES)
+def _subchondral(knee: Knee, label: Label, reach: np.ndarray) -> np.ndarray:
+    """A bone's voxels near its cartilage that hold nothing but bone."""
+    bone = knee.mask(label)
     inside = _deeper_than(EDGE_MM, bone, knee)
     if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM:
         across = [1, 1, 1]
@@ -94,14 +103,15 @@ def _deeper_than(length_mm: float, mask: np.ndarray, knee: Knee) -> np.ndarray:
     return deeper
 
 
-def _from_cartilage(knee: Knee) -> np.ndarray:
-    return ndimage.distance_transform_edt(~knee.mask(*CARTILAGES), sampling=knee.spacing_mm)
+def _from(mask: np.ndarray, knee: Knee) -> np.ndarray:
+    """Distance (mm) of each voxel to a mask."""
+    return ndimage.distance_transform_edt(~mask, sampling=knee.spacing_mm)
 
 
 def _read(
     knee: Knee, level: np.ndarray, reach: np.ndarray, zone: np.ndarray, rule: MarrowRule
 ) -> tuple[Row, str | None]:
-    """Measurements of one bone's zone, and a flag if there are none. reach: distance (mm) from cartilage."""
+    """Measurements of one bone's zone, and a flag if there are none. reach: distance (mm) from its cartilage."""
     values = level[zone]
     dark = measure_dark(values) if values.size >= MIN_VOXELS else None
     if dark is None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kneeline.grading import REGIONS, SIGNAL, SIGNAL_SHAPES, SignalRule, grade_signal
+from kneeline.grading import REGIONS, SIGNAL, SIGNAL_SHAPES, THICK_SLICE_MM, SignalRule, grade_signal
 from kneeline.labels import MENISCI, Label
 from kneeline.score import references
 from kneeline.score.echo_train import EchoTrain, region_t2
-from kneeline.score.frame import THICK_SLICE_MM, Knee, box_around
+from kneeline.score.frame import FAT_BRIGHT, Knee, box_around
 from kneeline.score.mimics import mimic_flags
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
@@ -42,13 +42,22 @@ class _Meniscus:
 
 
 def measure_menisci(
-    knee: Knee, train: EchoTrain | None = None, rule: SignalRule = SIGNAL, *, echo_time_ms: float | None = None
+    knee: Knee,
+    train: EchoTrain | None = None,
+    rule: SignalRule = SIGNAL,
+    *,
+    echo_time_ms: float | None = None,
+    contrast: str | None = None,
 ) -> list[Row]:
     """Rows of tables.MENISCUS without knee keys: medial then lateral, front to back.
 
-    A meniscus that is not outlined has rows with missing values and the flag `not_segmented`.
+    A meniscus that is not outlined has rows with missing values and the flag `not_segmented`. `contrast` is the
+    contrast class of the image: where fat is bright, rows have the flag `not_fat_suppressed`.
     """
     inner = _inner_point(knee)
+    flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_SLICE_MM else []
+    if contrast in FAT_BRIGHT:
+        flags.append("not_fat_suppressed")
     found = {name: _look_at(knee, label, inner, rule) for name, label in MENISCI.items()}
     rows = []
     for name in MENISCI:
@@ -57,7 +66,7 @@ def measure_menisci(
         if meniscus is None:
             rows += [_empty_row(name, region) | {"flags": "not_segmented"} for region in REGIONS]
         else:
-            rows += _rows(name, meniscus, others[0].dark if others else None, train, rule, echo_time_ms)
+            rows += _rows(name, meniscus, others[0].dark if others else None, train, rule, echo_time_ms, flags)
     return rows
 
 
@@ -106,9 +115,9 @@ def _rows(
     train: EchoTrain | None,
     rule: SignalRule,
     echo_time_ms: float | None,
+    of_image: list[str],
 ) -> list[Row]:
-    knee, tissue = meniscus.knee, meniscus.tissue
-    flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_SLICE_MM else []
+    knee, tissue, flags = meniscus.knee, meniscus.tissue, list(of_image)
     ratio, components, worst = None, [], None
     if meniscus.brightness is None or meniscus.dark is None:
         flags.append("no_reference")

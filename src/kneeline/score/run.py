@@ -56,7 +56,8 @@ def score_knee(
     echoes, echo_times_ms
         All echoes on the same grid, (I, J, K, echoes), and their times, for T2.
     contrast
-        Contrast class (tables.SERIES), for marrow and pits in cartilage: read on fat-suppressed spin echoes.
+        Contrast class (tables.SERIES), for marrow and pits in cartilage, which are read on fat-suppressed spin echoes,
+        and for menisci, whose signal is read less well where fat is bright (flag `not_fat_suppressed`).
     echo_time_ms
         Of the image, for the flag `magic_angle`.
 
@@ -81,7 +82,7 @@ def score_knee(
     knee = canonical(image, labels, laterality)
     side = {"laterality": laterality}
     train = read_train(knee, image, laterality, echoes, echo_times_ms)
-    regions = measure_menisci(knee, train, echo_time_ms=echo_time_ms)
+    regions = measure_menisci(knee, train, echo_time_ms=echo_time_ms, contrast=contrast)
     return Scores(
         meniscus=[side | row for row in regions],
         extrusion=[side | row for row in measure_extrusion(knee, regions)],
