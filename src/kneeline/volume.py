@@ -25,6 +25,8 @@ import numpy as np
 
 Laterality = Literal["L", "R"]
 SAGITTAL = "RIP"
+# Where values start in a NIfTI-1 file without extensions.
+_DATA_OFFSET = 352
 
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
 
@@ -231,16 +233,22 @@ def write_array(path: str | os.PathLike, array: np.ndarray, affine: np.ndarray) 
     """Write a 3-D or 4-D array as NIfTI, the same bytes for the same input, complete or not at all."""
     import nibabel
 
-    image = nibabel.Nifti1Image(np.ascontiguousarray(array), affine)
+    image = nibabel.Nifti1Image(array, affine)
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1, strip_shears=True)
-    image.header.set_xyzt_units("mm")
+    header = image.header
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1, 0)
+    header["vox_offset"] = _DATA_OFFSET
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         # No file name and no time in the gzip header: equal volumes give equal files.
         with open(partial, "wb") as raw, gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:
-            packed.write(image.to_bytes())
+            packed.write(header.binaryblock.ljust(_DATA_OFFSET, b"\0"))
+            # By slabs along the slowest axis of the file: a copy of the whole as bytes would double the memory.
+            for slab in np.moveaxis(array, -1, 0):
+                packed.write(slab.astype(header.get_data_dtype(), copy=False).tobytes(order="F"))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

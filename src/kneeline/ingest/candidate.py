@@ -16,9 +16,11 @@ from kneeline.ingest.contrast import Contrast, classify, contrast_of
 from kneeline.ingest.echoes import anatomical_echo
 from kneeline.ingest.frames import Frame, frames_of
 from kneeline.ingest.geometry import plane_of
-from kneeline.ingest.headers import Found
+from kneeline.ingest.headers import Broken, Found
 from kneeline.ingest.laterality import text_votes, votes_of
+from kneeline.ingest.limits import MAX_FRAMES, too_many_files
 from kneeline.ingest.stacking import Stack, group_series, stack_echoes
+from kneeline.ingest.strays import refuse_cut_series
 from kneeline.ingest.whitelist import acquisition_from_sidecar, acquisition_of
 from kneeline.ingest.words import words_in
 from kneeline.tables import Row
@@ -88,12 +90,16 @@ def find_candidates(found: Found) -> list[Candidate]:
     candidates: list[Candidate] = []
     frames: list[Frame] = []
     for file in found.files:
-        try:
-            frames.extend(frames_of(file))
-        except Refusal as refusal:
-            candidates.append(Candidate(0, refusal=refusal))
+        unusable = _examine(lambda _, file: frames.extend(list(frames_of(file))), Candidate(0), file)
+        if unusable.refusal:
+            candidates.append(unusable)
+            found.broken.append(Broken(file.path.parent, file.series))
+        if len(frames) > MAX_FRAMES:
+            raise too_many_files()
     groups = group_series(frames)
-    candidates += [_examine(_examine_dicom, Candidate(0, frames=group), found) for group in groups]
+    owners = series_by_folder(found)
+    candidates += [_examine(_examine_dicom, Candidate(0, frames=group), (found, owners)) for group in groups]
+    refuse_cut_series(candidates)
     if not found.files:
         candidates += [_examine(_examine_nifti, Candidate(0), path) for path in found.nifti]
     for number, candidate in enumerate(candidates, start=1):
@@ -146,12 +152,12 @@ def _examine(how, candidate: Candidate, about: Any) -> Candidate:
     return candidate
 
 
-def _examine_dicom(candidate: Candidate, found: Found) -> None:
+def _examine_dicom(candidate: Candidate, near: tuple[Found, dict[Path, set[str | None]]]) -> None:
     frames = candidate.frames
     candidate.contrast = contrast_of(frames[0])
     admit.check_kind(frames)
     candidate.votes = votes_of(frames)
-    broken_near = _check_broken(frames, found)
+    broken_near = _check_broken(frames, *near)
     pixels.check_readable(frames)
     candidate.stacks = stack_echoes(frames)
     if len(candidate.stacks) > 1:
@@ -218,7 +224,15 @@ def _score(candidate: Candidate, derived: bool) -> None:
     )
 
 
-def _check_broken(frames: list[Frame], found: Found) -> bool:
+def series_by_folder(found: Found) -> dict[Path, set[str | None]]:
+    """The series whose files lie in each folder."""
+    owners = defaultdict(set)
+    for file in found.files:
+        owners[file.path.parent].add(file.series)
+    return owners
+
+
+def _check_broken(frames: list[Frame], found: Found, owners: dict[Path, set[str | None]]) -> bool:
     """Whether unreadable DICOM files lie near that need not belong to this series.
 
     One that does belong to it, by its UID or because the folder holds no other series, may be a slice of it: then the
@@ -226,11 +240,8 @@ def _check_broken(frames: list[Frame], found: Found) -> bool:
     """
     if not found.broken:
         return False
-    series = frames[0].file.get("SeriesInstanceUID")
+    series = frames[0].file.series
     folders = {f.file.path.parent for f in frames}
-    owners = defaultdict(set)
-    for file in found.files:
-        owners[file.path.parent].add(file.get("SeriesInstanceUID"))
     near = [b for b in found.broken if b.folder in folders and b.series in (None, series)]
     ours = [b for b in near if b.series == series or owners[b.folder] == {series}]
     if ours:

@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from kneeline.errors import Refusal
 from kneeline.ingest.enhanced import FrameTags, is_multiframe
 from kneeline.ingest.headers import File, number, numbers
-
-# More voxels than this in one series are a damaged header, not a knee (2 GB of 16-bit values). Project decision.
-MAX_VOXELS = 1 << 30
-MAX_FRAMES = 1 << 16
+from kneeline.ingest.limits import MAX_FRAMES, MAX_VOXELS, too_large
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +26,7 @@ class Frame:
     echo_time_ms: float | None
     slope: float
     intercept: float
+    rescale_held: tuple[bool, bool]  # whether the header holds a slope, an intercept
     image_type: tuple[str, ...]
     laterality_tags: frozenset[str] = field(default_factory=frozenset)
 
@@ -39,15 +37,22 @@ def frames_of(file: File) -> Iterator[Frame]:
     Raises
     ------
     Refusal
-        `too_large` before anything of a declared but impossible size is allocated, `no_pixels` without frames.
+        `too_large` before anything of a declared but impossible size is allocated, `no_pixels` without frames,
+        `bad_geometry` when frames and their descriptions differ in number, `bad_values`.
     """
-    rows, columns = int(number(file.get("Rows"), 0)), int(number(file.get("Columns"), 0))
-    count = int(number(file.get("NumberOfFrames"), 1)) if is_multiframe(file) else 1
+    rows, columns = (max(int(number(file.get(keyword), 0)), 0) for keyword in ("Rows", "Columns"))
+    count = frame_count(file)
     if max(rows * columns, 1) * count > MAX_VOXELS or count > MAX_FRAMES:
         raise too_large(rows * columns * count)
     if count < 1:
         raise Refusal("no_pixels", "expected frames in a multi-frame file, the header declares none; export it again")
     tags = FrameTags(file)
+    if is_multiframe(file) and tags.described not in (0, count):
+        raise Refusal(
+            "bad_geometry",
+            f"expected a description of each of the {count} frames that the header declares, it has {tags.described}; "
+            "export the series again",
+        )
     for index in range(count):
         yield Frame(
             file=file,
@@ -59,19 +64,32 @@ def frames_of(file: File) -> Iterator[Frame]:
             pixel_spacing=numbers(tags.get("PixelSpacing", index), 2),
             thickness_mm=number(tags.get("SliceThickness", index)),
             echo_time_ms=_echo_time(tags, index),
-            slope=number(tags.get("RescaleSlope", index), 1.0),
-            intercept=number(tags.get("RescaleIntercept", index), 0.0),
+            **_rescale(tags, index),
             image_type=_words(tags.get("FrameType", index) or file.get("ImageType")),
             laterality_tags=_sides(tags, index),
         )
 
 
-def too_large(voxels: int) -> Refusal:
-    return Refusal(
-        "too_large",
-        f"expected at most {MAX_VOXELS // 10**6} million voxels, the headers declare {voxels // 10**6} million; "
-        "the files are damaged or do not show one knee, export the series again",
-    )
+def frame_count(file: File) -> int:
+    """How many images the file declares to hold."""
+    return int(number(file.get("NumberOfFrames"), 1)) if is_multiframe(file) else 1
+
+
+def _rescale(tags: FrameTags, index: int) -> dict[str, float | tuple[bool, bool]]:
+    """Slope and intercept of a frame, and which of them its header holds."""
+    slope, intercept = (tags.get(keyword, index) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    held = tuple(tags.holds(keyword, index) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    values = {
+        "slope": number(slope, None if held[0] else 1.0),
+        "intercept": number(intercept, None if held[1] else 0.0),
+    }
+    if None in values.values() or values["slope"] == 0:
+        raise Refusal(
+            "bad_values",
+            "expected a rescale slope and intercept that are numbers, slope not 0, this header gives others; "
+            "export the series again",
+        )
+    return values | {"rescale_held": held}
 
 
 def _echo_time(tags: FrameTags, index: int) -> float | None:

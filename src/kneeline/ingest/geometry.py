@@ -93,6 +93,12 @@ def plane_of(affine: np.ndarray, slice_axis: int = 0) -> str:
     return ("sagittal", "coronal", "axial")[nearest] if step[nearest] > np.cos(np.radians(35)) else "oblique"
 
 
+def sheared(affine: np.ndarray) -> bool:
+    """Whether the axes of a grid are not at right angles."""
+    cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(cosines.T @ cosines - np.eye(3)).max() > SHEAR_TOLERANCE)
+
+
 def _common_directions(orientations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if directions_differ(orientations):
         raise Refusal(

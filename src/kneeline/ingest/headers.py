@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from kneeline.errors import Refusal
+from kneeline.ingest.limits import (
+    MAX_DICOM_FILES,
+    MAX_HEADERS_BYTES,
+    MAX_INFLATED_BYTES,
+    MAX_VALUE_BYTES,
+    HeaderStream,
+    too_many_files,
+)
+from kneeline.ingest.walk import files_below
 
 _TAGS = """
 SOPClassUID SOPInstanceUID SeriesInstanceUID StudyInstanceUID SeriesNumber InstanceNumber Modality ImageType
@@ -37,8 +47,8 @@ _DICOM_NAMES = (".dcm", ".dicom", ".ima")
 _NIFTI_NAMES = (".nii", ".nii.gz")
 # A data set without preamble starts with group 0002 or 0008, little or big endian.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
-# A deflated file may unfold to a thousand times its size; no MR image needs this much. Project decision.
-_MAX_INFLATED = 1 << 29
+# The file meta information's first element, after preamble and magic word.
+_META_START = b"\x02\x00\x00\x00"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,11 @@ class File:
     def get(self, keyword: str, default: Any = None) -> Any:
         return value_of(self.header, keyword, default)
 
+    @property
+    def series(self) -> str | None:
+        """SeriesInstanceUID."""
+        return str(self.get("SeriesInstanceUID") or "") or None
+
 
 @dataclass(frozen=True, eq=False)
 class Broken:
@@ -73,6 +88,8 @@ class Found:
     files: list[File] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     nifti: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)  # nothing in them says DICOM
+    budget: int = MAX_HEADERS_BYTES  # for headers that are larger than most, and deflated files
 
 
 def scan_paths(paths: Iterable[str | os.PathLike]) -> Found:
@@ -81,32 +98,58 @@ def scan_paths(paths: Iterable[str | os.PathLike]) -> Found:
     Raises
     ------
     Refusal
-        `missing_path` when a path does not exist.
+        `missing_path` when a path does not exist, `unreadable_folder`, `too_many_files`.
     """
     found = Found()
     seen = set()
     for path in paths:
-        for file in _files_below(Path(path)):
+        for file in files_below(Path(path)):
             if file not in seen:
                 seen.add(file)
                 _sort_in(file, found)
+            if len(found.files) > MAX_DICOM_FILES:
+                raise too_many_files()
+    found.broken += _named_like_images(found)
     return found
 
 
 def value_of(dataset: Any, keyword: str, default: Any = None) -> Any:
-    """Value of a tag; `default` when it is absent, empty or not what its type says."""
+    """Value of a tag; `default` when it is absent, empty, endless or not what its type says."""
     try:
+        raw = dataset.get_item(keyword)
+        if isinstance(getattr(raw, "value", None), bytes) and len(raw.value) > MAX_VALUE_BYTES:
+            return _large_value(dataset, raw, keyword, default)
         value = dataset.get(keyword)
     except Exception:  # a damaged value can fail in many ways inside the parser
         return default
     return default if value is None or isinstance(value, str) and not value.strip() else value
 
 
+def _large_value(dataset: Any, raw: Any, keyword: str, default: Any) -> Any:
+    """Items of a long sequence, as many as a header may have; no other wanted value is long."""
+    from pydicom.dataelem import DataElement
+    from pydicom.filereader import read_sequence
+
+    if not keyword.endswith("Sequence"):
+        return default
+    stream = HeaderStream(io.BytesIO(raw.value), len(raw.value))
+    items = read_sequence(stream, raw.is_implicit_VR, raw.is_little_endian, len(raw.value), "iso8859")
+    dataset[raw.tag] = DataElement(raw.tag, "SQ", items)
+    return items
+
+
+def items_of(value: Any) -> list:
+    """Items of a sequence; none where something else stands in its place."""
+    from pydicom.sequence import Sequence
+
+    return list(value) if isinstance(value, Sequence) else []
+
+
 def number(value: Any, default: float | None = None) -> float | None:
     """A finite float, else `default`."""
     try:
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
     return result if abs(result) < 1e12 else default
 
@@ -119,31 +162,15 @@ def numbers(value: Any, count: int) -> tuple[float, ...] | None:
     return None if None in result else result
 
 
-def _files_below(path: Path) -> Iterable[Path]:
-    if not path.exists():
-        raise Refusal(
-            "missing_path",
-            "expected a DICOM folder or a NIfTI file, but nothing is at the path of the scans table; correct the path",
-        )
-    if path.is_file():
-        # The index of a DICOM disc stands for the disc.
-        return _files_below(path.parent) if path.name.upper() == "DICOMDIR" else [path]
-    return _walk(path)
+def _named_like_images(found: Found) -> Iterable[Broken]:
+    """Files without a sign of DICOM whose names differ from a DICOM file's beside them in nothing but numbers."""
+    names = {(f.path.parent, _pattern(f.path)) for f in found.files}
+    return [Broken(p.parent, None) for p in found.others if (p.parent, _pattern(p)) in names]
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    """Files below a folder by name; links to folders are followed, each real folder once."""
-    entered = set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(where) / name
+def _pattern(path: Path) -> str:
+    name, count = re.subn(r"\d+", "#", path.name)
+    return name if count else ""
 
 
 def _sort_in(path: Path, found: Found) -> None:
@@ -157,51 +184,65 @@ def _sort_in(path: Path, found: Found) -> None:
     except OSError:
         found.broken.append(Broken(path.parent, None))
         return
-    claims = start[128:132] == b"DICM"
+    claims = start[128:132] == b"DICM" or start[132:136] == _META_START
     if not claims and start[:2] not in _FIRST_GROUPS:
         if name.endswith(_DICOM_NAMES):
             found.broken.append(Broken(path.parent, None))
+        else:
+            found.others.append(path)
         return
     claims = claims or name.endswith(_DICOM_NAMES)
     try:
-        file = _read_header(path, start)
+        file, cost = _read_header(path, start, found.budget)
+        found.budget -= cost
     except MemoryError:
         raise
     except Exception:  # pydicom raises many kinds on damaged bytes
         file = None
     if file is None or not _is_whole(file):
         if claims:
-            series = file.get("SeriesInstanceUID") if file is not None else None
-            found.broken.append(Broken(path.parent, str(series) if series else None))
+            found.broken.append(Broken(path.parent, file.series if file is not None else None))
+        else:
+            found.others.append(path)
     elif file.get("SOPClassUID") != DICOMDIR and file.syntax != "":
         found.files.append(file)
 
 
-def _read_header(path: Path, start: bytes) -> File | None:
+def _read_header(path: Path, start: bytes, budget: int) -> tuple[File | None, int]:
+    """The file, and what its header took of the budget; no file when its header takes more than is left."""
     from pydicom.uid import ImplicitVRLittleEndian
 
     size = path.stat().st_size
     deflated = DEFLATED.encode() in start[:400]
-    if deflated and not _inflates_sanely(path, start):
-        return None
+    cost = 0
+    if deflated:
+        cost = _inflated_bytes(path, start, budget)
+        if cost > budget:
+            return None, 0
     # Nearly all headers end within the first bytes; parsing them in memory is twice as fast as seeking in the file.
     in_memory = size > len(start) and not deflated
-    with io.BytesIO(start) if in_memory else open(path, "rb") as stream:
-        header, place, end = _parse_to_pixels(stream)
-    if in_memory and place is None:
-        with open(path, "rb") as stream:
+    place = None
+    if in_memory:
+        with suppress(Exception):  # a sequence that is cut where these bytes end
+            header, place, end = _parse_to_pixels(io.BytesIO(start))
+    if place is None:
+        with open(path, "rb") as raw:
+            stream = raw if deflated else HeaderStream(raw, size)
             header, place, end = _parse_to_pixels(stream)
+        cost += 0 if deflated else stream.taken
+    if cost > budget:
+        return None, 0
     # Skipping a value beyond the end leaves the position there: the header itself is cut.
     cut = place is None and end > size and not deflated
     if header.file_meta.get("MediaStorageSOPClassUID") == DICOMDIR:
         header.SOPClassUID = DICOMDIR
     elif cut:
-        return File(path, _only_series(header), "", False, None, 0)
+        return File(path, _only_series(header), "", False, None, 0), cost
     syntax = str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
     if deflated or place is None:
-        return File(path, header, syntax, place is not None, None, 0)
+        return File(path, header, syntax, place is not None, None, 0), cost
     offset, length = place
-    return File(path, header, syntax, True, offset, 0 if length == _UNDEFINED else min(length, size - offset))
+    return File(path, header, syntax, True, offset, 0 if length == _UNDEFINED else min(length, size - offset)), cost
 
 
 def _is_whole(file: File) -> bool:
@@ -212,16 +253,18 @@ def _is_whole(file: File) -> bool:
 
 
 def _parse_to_pixels(stream: BinaryIO) -> tuple[Any, tuple[int, int] | None, int]:
-    """Header, where the pixels' value starts and its declared length (None without pixels), and the end position."""
+    """Header, where the pixels' value starts and its declared length (None without pixels), and the end position.
+
+    Values of floating point are no pixels: MR images have none, and nothing here reads them.
+    """
     from pydicom.filereader import read_partial
 
     place: list[tuple[int, int]] = []
 
     def at_pixels(tag, _vr, length) -> bool:
-        if tag in (0x7FE00010, 0x7FE00008, 0x7FE00009):
+        if tag == 0x7FE00010:
             place.append((stream.tell(), length))
-            return True
-        return False
+        return tag in (0x7FE00010, 0x7FE00008, 0x7FE00009)
 
     header = read_partial(stream, at_pixels, force=True, specific_tags=_tags())
     return header, place[0] if place else None, stream.tell()
@@ -242,9 +285,21 @@ def _only_series(header: Any) -> Any:
     return kept
 
 
-def _inflates_sanely(path: Path, start: bytes) -> bool:
+def _inflated_bytes(path: Path, start: bytes, budget: int) -> int:
+    """How large a deflated file unfolds, counted no further than one byte beyond the budget.
+
+    Raises
+    ------
+    ValueError, zlib.error
+        When it is no deflated DICOM file.
+    """
     # The file meta information is never deflated; its first element tells its length.
-    if start[128:136] != b"DICM\x02\x00\x00\x00":
-        return False
-    body = path.read_bytes()[144 + int.from_bytes(start[140:144], "little") :]
-    return len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, _MAX_INFLATED)) < _MAX_INFLATED
+    if start[128:136] != b"DICM" + _META_START:
+        raise ValueError("no file meta information")
+    most = min(budget, MAX_INFLATED_BYTES) + 1
+    inflate, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with open(path, "rb") as stream:
+        stream.seek(144 + int.from_bytes(start[140:144], "little"))
+        while not inflate.eof and count < most and (block := inflate.unconsumed_tail or stream.read(1 << 20)):
+            count += len(inflate.decompress(block, 1 << 24))
+    return budget + 1 if count >= most else count

@@ -11,17 +11,23 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kneeline.errors import Refusal
+from kneeline.errors import Refusal, UsageError
 from kneeline.ingest.candidate import nifti_votes
 from kneeline.ingest.frames import frames_of
 from kneeline.ingest.headers import File, scan_paths
 from kneeline.ingest.laterality import series_sides, votes_of
 from kneeline.ingest.nifti import read_sidecar
-from kneeline.tables import Row
+from kneeline.tables import SCANS, Row
 
 
 def scans_below(root: Path) -> list[Row]:
-    """Rows of SCANS for the participants below `root`; empty when there is no image."""
+    """Rows of SCANS for the participants below `root`; empty when there is no image.
+
+    Raises
+    ------
+    UsageError
+        When a table cannot hold the name of a folder.
+    """
     rows: list[Row] = []
     number = 0
     for member in _members(root):
@@ -80,6 +86,22 @@ def _rows(participant: str, places: list[tuple[Path, str | None]]) -> list[Row]:
     rows, seen = [], {}
     for path, side in places:
         seen[side] = seen.get(side, 0) + 1
+        _check_name(path)
         session = f"ses-{seen[side]:02d}" if side else "ses-01"
         rows.append({"participant_id": participant, "session_id": session, "laterality": side, "path": str(path)})
     return rows
+
+
+def _check_name(path: Path) -> None:
+    """A row must lead back to its folder."""
+    column = SCANS["path"]
+    try:
+        str(path).encode()
+        same = column.parse(column.format(str(path))) == str(path)
+    except ValueError:  # bytes that are not UTF-8, or nothing but blanks
+        same = False
+    if not same:
+        raise UsageError(
+            f"{str(path)!r}: a table cannot hold this name (a tab, a line break, a blank at its end, or bytes that are "
+            "not UTF-8); rename the folder"
+        )

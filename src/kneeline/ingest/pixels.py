@@ -1,16 +1,20 @@
 """Pixel values of chosen frames: each file is opened once, each frame decoded once, into one array.
 
 Uncompressed values are read straight from their place in the file; compressed ones through pydicom's decoders (its own
-for RLE, GDCM's for JPEG lossless, JPEG-LS and JPEG 2000).
+for RLE, GDCM's for JPEG lossless, JPEG-LS and JPEG 2000), in a process of their own.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from kneeline.errors import Refusal
-from kneeline.ingest.frames import MAX_VOXELS, Frame, too_large
-from kneeline.ingest.headers import DEFLATED, File
+from kneeline.ingest.frames import Frame, frame_count
+from kneeline.ingest.headers import DEFLATED, File, number
+from kneeline.ingest.isolated import DecoderError, decode
+from kneeline.ingest.limits import MAX_VOXELS, too_large
 
 _NATIVE = {
     "1.2.840.10008.1.2": "<",
@@ -25,7 +29,8 @@ def check_readable(frames: list[Frame]) -> None:
     Raises
     ------
     Refusal
-        `no_pixels`, `too_large`, `truncated_pixels`, `unsupported_compression`, `not_grayscale`, `bad_pixel_format`.
+        `no_pixels`, `too_large`, `truncated_pixels`, `unsupported_compression`, `not_grayscale`, `bad_pixel_format`,
+        `bad_values`.
     """
     without = sum(not f.file.has_pixels for f in frames)
     if without or not frames[0].rows or not frames[0].columns:
@@ -38,23 +43,75 @@ def check_readable(frames: list[Frame]) -> None:
     if voxels > MAX_VOXELS:
         raise too_large(voxels)
     for frame in frames:
-        file = frame.file
-        if int(file.get("SamplesPerPixel", 1)) != 1 or file.get("PhotometricInterpretation") != "MONOCHROME2":
+        if (
+            number(frame.file.get("SamplesPerPixel"), 1) != 1
+            or frame.file.get("PhotometricInterpretation") != "MONOCHROME2"
+        ):
             raise Refusal(
                 "not_grayscale",
                 "expected plain grey images (MONOCHROME2), these are colour or inverted, as screenshots are; "
                 "send the original series",
             )
-        if file.get("BitsAllocated") not in (8, 16, 32) or not 1 <= file.get("BitsStored", 0) <= file.get(
-            "BitsAllocated"
-        ):
-            raise Refusal(
-                "bad_pixel_format",
-                "expected pixels of 8, 16 or 32 bits, the header declares others; export the series again",
-            )
-        if file.syntax in _NATIVE and file.pixel_bytes < _frame_bytes(file) * ((frame.index or 0) + 1):
-            raise truncated()
+    formats = {_Format.of(f.file) for f in frames}
+    if not all(f.is_sound for f in formats) or len({(f.allocated, f.signed) for f in formats}) > 1:
+        raise Refusal(
+            "bad_pixel_format",
+            "expected pixels of 8, 16 or 32 bits, the lowest of them used and alike in all images, the header declares "
+            "others; export the series again",
+        )
+    for file in {id(f.file): f.file for f in frames}.values():
+        _check_length(file)
+    if len({f.rescale_held for f in frames}) > 1:
+        raise Refusal(
+            "bad_values",
+            "expected a rescale slope and intercept in all images or in none, some lack them; export the series again",
+        )
     _check_syntax({f.file.syntax for f in frames})
+
+
+@dataclass(frozen=True)
+class _Format:
+    """Bits of a stored value."""
+
+    allocated: float
+    stored: float
+    high: float
+    signed: float
+
+    @classmethod
+    def of(cls, file: File) -> _Format:
+        stored = number(file.get("BitsStored"), 0)
+        high = number(file.get("HighBit"), stored - 1)
+        signed = number(file.get("PixelRepresentation"), 0)
+        return cls(number(file.get("BitsAllocated"), 0), stored, high, signed)
+
+    @property
+    def is_sound(self) -> bool:
+        """The standard's present rule; values that start at a higher bit went out of use with it."""
+        return (
+            self.allocated in (8, 16, 32)
+            and 1 <= self.stored <= self.allocated
+            and self.high == self.stored - 1
+            and self.signed in (0, 1)
+            and self.stored % 1 == 0
+        )
+
+
+def _check_length(file: File) -> None:
+    """Plain values must fill what they are declared to fill: a wrong number of rows or columns shows nowhere else."""
+    if file.syntax not in _NATIVE:
+        return
+    wanted = _frame_bytes(file) * frame_count(file)
+    if file.pixel_bytes < wanted:
+        raise truncated()
+    # Writers pad to an even length, some to more; a row or column that is declared too few is more than that.
+    line = min(int(file.get("Rows")), int(file.get("Columns"))) * int(file.get("BitsAllocated")) // 8
+    if file.pixel_bytes - wanted >= max(line, 2):
+        raise Refusal(
+            "bad_pixel_format",
+            "expected as many pixel values as rows, columns and frames declare, at least one file holds more; "
+            "export the series again",
+        )
 
 
 def truncated() -> Refusal:
@@ -80,8 +137,14 @@ def read_pixels(frames: list[Frame]) -> np.ndarray:
     slots: dict[int, list[int]] = {}
     for slot, frame in enumerate(frames):
         slots.setdefault(id(frame.file), []).append(slot)
+    packed = []
     for group in slots.values():
-        _read_file([frames[s] for s in group], out, group)
+        if frames[group[0]].file.syntax in _NATIVE:
+            _read_native([frames[s] for s in group], out, group)
+        else:
+            packed.append(group)
+    if packed:
+        _read_packed(frames, out, packed)
     if rescaled:
         for slot, frame in enumerate(frames):
             out[slot] *= np.float32(frame.slope)
@@ -101,19 +164,23 @@ def _result_type(frames: list[Frame], rescaled: bool) -> type:
     return np.float32
 
 
-def _read_file(frames: list[Frame], out: np.ndarray, slots: list[int]) -> None:
+def _read_native(frames: list[Frame], out: np.ndarray, slots: list[int]) -> None:
     file = frames[0].file
-    if file.syntax in _NATIVE:
-        with open(file.path, "rb") as stream:
-            for frame, slot in zip(frames, slots, strict=True):
-                out[slot] = _native_frame(stream, file, frame)
-        return
+    with open(file.path, "rb") as stream:
+        for frame, slot in zip(frames, slots, strict=True):
+            out[slot] = _native_frame(stream, file, frame)
+
+
+def _read_packed(frames: list[Frame], out: np.ndarray, groups: list[list[int]]) -> None:
+    """Decode the files of which `groups` holds the slots."""
+    asked = [(frames[g[0]].file.path, frames[g[0]].file.syntax, [frames[s].index or 0 for s in g]) for g in groups]
+    slots = [slot for group in groups for slot in group]
     try:
-        for (_, array), slot in zip(_decoded(file, [f.index or 0 for f in frames]), slots, strict=True):
-            out[slot] = _clean_bits(array, file)
-    except MemoryError:
-        raise
-    except Exception:  # decoders raise many kinds on damaged streams
+        for slot, array in zip(slots, decode(asked), strict=True):
+            if array.shape != out.shape[1:]:
+                raise truncated()
+            out[slot] = _clean_bits(array, frames[slot].file)
+    except DecoderError:
         raise truncated() from None
 
 
@@ -127,27 +194,14 @@ def _native_frame(stream, file: File, frame: Frame) -> np.ndarray:
     return _clean_bits(values.reshape(frame.rows, frame.columns), file)
 
 
-def _decoded(file: File, indices: list[int]):
-    from pydicom import dcmread
-    from pydicom.pixels import get_decoder
-
-    dataset = dcmread(file.path, force=True)
-    if file.syntax == DEFLATED:
-        array = dataset.pixel_array.reshape(-1, int(dataset.Rows), int(dataset.Columns))
-        return [(i, array[i]) for i in indices]
-    decoded = get_decoder(file.syntax).iter_array(dataset, indices=indices, raw=True)
-    return ((i, array) for i, (array, _) in zip(indices, decoded, strict=True))
-
-
 def _clean_bits(values: np.ndarray, file: File) -> np.ndarray:
-    """Only the bits that BitsStored and HighBit name are the value: others may hold old overlays."""
-    allocated, stored = values.dtype.itemsize * 8, int(file.get("BitsStored"))
-    high = int(file.get("HighBit", stored - 1))
-    if stored == allocated or not stored - 1 <= high < allocated:
+    """Only the lowest bits, as many as BitsStored names, are the value: others may hold old overlays."""
+    unused = values.dtype.itemsize * 8 - int(file.get("BitsStored"))
+    if unused <= 0:
         return values
     native = values.astype(values.dtype.newbyteorder("="))
-    # Left to the top, then right: keeps the sign of signed values and drops what lies above and below.
-    return (native << (allocated - 1 - high)) >> (allocated - stored)
+    # Left to the top, then right: keeps the sign of signed values and drops what lies above.
+    return (native << unused) >> unused
 
 
 def _frame_bytes(file: File) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from kneeline.errors import Refusal
 from kneeline.ingest.frames import Frame
 from kneeline.ingest.geometry import Placement, directions_differ, place_slices, same_places
+from kneeline.ingest.limits import MAX_PLACE_MM, PIXEL_MM
 
 # Echo times closer than this are one echo, written with different rounding.
 SAME_ECHO_MS = 0.05
@@ -45,8 +46,8 @@ def group_series(frames: Iterable[Frame]) -> list[list[Frame]]:
     """Frames of one series and one kind of image (magnitude, phase, map...), in the order found."""
     groups: dict[tuple, list[Frame]] = {}
     for frame in frames:
-        series = str(frame.file.get("SeriesInstanceUID") or frame.file.path.parent)
-        groups.setdefault((series, image_kind(frame), frame.file.get("SOPClassUID")), []).append(frame)
+        series = frame.file.series or str(frame.file.path.parent)
+        groups.setdefault((series, image_kind(frame), str(frame.file.get("SOPClassUID"))), []).append(frame)
     return list(groups.values())
 
 
@@ -77,10 +78,17 @@ def stack_echoes(frames: list[Frame]) -> list[Stack]:
     if len({(f.rows, f.columns) for f in frames}) > 1:
         raise Refusal("mixed_size", "expected images of one size, this series holds several; send one series")
     spacings = np.array([f.pixel_spacing for f in frames])
-    if spacings.min() <= 0 or np.ptp(spacings, axis=0).max() > 1e-3 * spacings.max():
+    uneven = np.ptp(spacings, axis=0).max() > 1e-3 * spacings.max()
+    if spacings.min() < PIXEL_MM[0] or spacings.max() > PIXEL_MM[1] or uneven:
         raise Refusal(
             "bad_geometry",
-            "expected one positive pixel spacing for all images, this series gives none or several; "
+            f"expected one pixel spacing for all images, from {PIXEL_MM[0]} to {PIXEL_MM[1]:g} mm, this series gives "
+            "another or several; export the original series again",
+        )
+    if np.abs([f.position for f in frames]).max() > MAX_PLACE_MM:
+        raise Refusal(
+            "bad_geometry",
+            f"expected positions within {MAX_PLACE_MM / 1000:g} m of the scanner's centre, this series gives others; "
             "export the original series again",
         )
     stacks = []

@@ -7,10 +7,13 @@ import unicodedata
 
 from kneeline.ingest.headers import File
 
+# No text that names a series is longer; a hostile one may be, and unfolds to many times its length.
+_LONGEST = 2000
+
 
 def words_in(text: object) -> list[str]:
     """Runs of letters and digits, upper case, without accents: "Sag PD-fs_Li" is SAG, PD, FS, LI."""
-    plain = unicodedata.normalize("NFKD", str(text or "")).encode("ascii", "ignore").decode().upper()
+    plain = unicodedata.normalize("NFKD", str(text or "")[:_LONGEST]).encode("ascii", "ignore").decode().upper()
     return re.findall(r"[A-Z0-9]+", plain)
 
 
