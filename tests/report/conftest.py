@@ -32,11 +32,13 @@ SET_ASIDE = {
     19: ("segment", "not_a_knee", "no femur and tibia were found; give a sagittal knee series"),
 }
 
+TOTAL_PARTS = "menisci=missing (not graded),cartilage=machine+reader:anna,effusion=machine"
+
 
 def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
     """Write the tables (and `draw` pictures) of a run of `n` knees; return the truth's path."""
     rng = np.random.default_rng(7)
-    status, quality, series, structures, meniscus, effusion, cartilage, knees, truth = ([] for _ in range(9))
+    status, quality, series, structures, meniscus, effusion, cartilage, marrow, knees, truth = ([] for _ in range(10))
     for i in range(1, n + 1):
         side = "LR"[i % 2]
         keys = {"participant_id": f"sub-{i:03}", "session_id": "ses-01", "laterality": side}
@@ -93,11 +95,16 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
             | {"effusion_grade_volume": grading.grade_effusion_volume(found_ml)}
         )
         cartilage.append({**keys, "plate": "femoral_cartilage", "thickness_mean_mm": 2.1, "flags": "experimental"})
+        totals = {}
+        if i == 8:
+            marrow.append({**keys, "bone": "femur", "marrow_grade": 1, "flags": "experimental"})
+            totals = {"cartilage_score": 3, "effusion_score": 1, "total_parts": TOTAL_PARTS}
         known = [g for g in seen.values() if g is not None]
         knees.append(
             {**keys, "signal_grade": None if i == 8 else max(known), "verdict": verdict, "analysed": True}
             | {f"{m}_{r}_signal_grade": g for (m, r), g in seen.items()}
             | {k: v for k, v in effusion[-1].items() if k not in (*keys, "flags")}
+            | totals
             | {"age_years": 30.0 + i, "sex": "FM"[i % 2], "bmi_kg_m2": 22.5, "running_years": 8.0}
             | {
                 "strike_style": "rearfoot" if i % 4 else "forefoot",
@@ -109,8 +116,8 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
     write = lambda table, rows: tables.write_table(folder / f"{table.name}.tsv", rows, table)  # noqa: E731
     for table, rows in (
         (tables.INGEST_SCANS, status), (tables.QUALITY, quality), (tables.SERIES, series), (tables.SEGMENT, structures),
-        (tables.MENISCUS, meniscus), (tables.EFFUSION, effusion), (tables.CARTILAGE, cartilage), (tables.KNEES, knees),
-        (tables.TRUTH, truth),
+        (tables.MENISCUS, meniscus), (tables.EFFUSION, effusion), (tables.CARTILAGE, cartilage),
+        (tables.MARROW, marrow), (tables.KNEES, knees), (tables.TRUTH, truth),
     ):  # fmt: skip
         write(table, rows)
     write(

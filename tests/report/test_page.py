@@ -256,12 +256,21 @@ def test_flags_say_where_and_cartilage_flags_stay_with_their_measurements(built)
     assert flags == "network uncertain (lateral body); low snr (image)"
 
 
-def test_rules_are_listed_for_what_is_graded_only(reader):
-    """Cartilage has no rule: what it has is measurements, and the page says so."""
-    assert re.findall(r"(\S+ \S+), version \d", reader.text) == [
-        "signal grade", "effusion depth", "effusion volume", "strike style",
-    ]  # fmt: skip
-    assert "Cartilage is measured, not graded, in this version." in reader.text
+def test_rules_are_listed_for_all_that_is_graded(reader):
+    rules = ["signal grade", "effusion depth", "effusion volume", "cartilage defect", "marrow", "strike style"]
+    assert re.findall(rf"({'|'.join(rules)}), version \d", reader.text) == rules
+    assert "graded too, experimentally" in reader.text
+
+
+def test_a_card_tells_the_total_its_parts_and_the_experimental_grades(built):
+    cards = re.findall(r"<article.*?</article>", built[1], re.S)
+    card = next(c for c in cards if "sub-008" in c)
+    total = re.search(r"<dt>total lesion score</dt><dd>(.*?)</dd>", card, re.S)[1]
+    assert total == "n/a (menisci n/a, missing (not graded); cartilage 3, machine+reader:anna; effusion 1, machine)"
+    assert re.search(r"Marrow \(experimental\).*?<td[^>]*>1</td>", card, re.S)
+    other = next(c for c in cards if "sub-009" in c)
+    assert "<dt>total lesion score</dt><dd>n/a</dd>" in other
+    assert "Marrow (experimental)" not in other
 
 
 def test_no_cell_of_the_models_can_reach_the_markup(results, tmp_path, made):

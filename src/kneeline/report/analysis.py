@@ -76,7 +76,8 @@ def _shares(low: float | None, high: float | None) -> str:
 def rules_view() -> View:
     """The thresholds behind the grades, from `grading`."""
     rules = (
-        grading.SIGNAL, grading.EFFUSION_DEPTH, grading.EFFUSION_VOLUME, grading.STRIKE,
+        grading.SIGNAL, grading.EFFUSION_DEPTH, grading.EFFUSION_VOLUME, grading.CARTILAGE, grading.MARROW,
+        grading.STRIKE,
     )  # fmt: skip
 
     def thresholds(rule) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kneeline import grading, tables
+from kneeline.report import words
 from kneeline.report.gather import Results
 from kneeline.report.validation import REGIONS
 from kneeline.report.views import Cell, Spec, View, fixed, grade_cell, plain, view
@@ -49,9 +50,8 @@ def _png_size(path: Path) -> tuple[int, int]:
 def _card(row: Row, found: Results) -> dict:
     meniscus = found.of_knee(tables.MENISCUS, row)
     effusion = (found.of_knee(tables.EFFUSION, row) or [{}])[0]
-    cartilage = found.of_knee(tables.CARTILAGE, row)
     by_region = {(r["meniscus"], r["region"]): r["signal_grade"] for r in meniscus}
-    # Flags of the cartilage plates stand with their measurements: their grades are experimental and not on the card.
+    # Flags of plates and bones stand with their measurements: their grades are experimental.
     flags: dict[str, list[str]] = {}
     for where, text in (
         *((f"{r['meniscus']} {r['region']}".replace("_", " "), r["flags"]) for r in meniscus),
@@ -82,16 +82,28 @@ def _card(row: Row, found: Results) -> dict:
         "by_region": by_region,
         "effusion": effusion,
         "effusion_cell": grade_cell(effusion.get("effusion_grade")),
+        "total": _total((found.of_knee(tables.KNEES, row) or [{}])[0]),
         "flags": [f"{flag} ({', '.join(places)})" for flag, places in flags.items()],
         "measurements": [
             plain(caption, table, rows, skip)
-            for caption, table, rows in (
-                ("Menisci", tables.MENISCUS, meniscus),
-                ("Joint fluid", tables.EFFUSION, [effusion] if effusion else []),
-                ("Cartilage (experimental)", tables.CARTILAGE, cartilage),
+            for caption, table in (
+                ("Menisci by region", tables.MENISCUS),
+                ("Menisci whole (extrusion and coverage experimental)", tables.EXTRUSION),
+                ("Joint fluid", tables.EFFUSION),
+                ("Cartilage (experimental)", tables.CARTILAGE),
+                ("Marrow (experimental)", tables.MARROW),
             )
-            if rows
+            if (rows := found.of_knee(table, row))
         ],
+    }
+
+
+def _total(knee: Row) -> dict[str, str]:
+    """Total lesion score of a knee in words: the sum, that of each structure, and who graded it or why nobody did."""
+    parts = dict(part.partition("=")[::2] for part in (knee.get("total_parts") or "").split(",") if part)
+    return {
+        "score": words.cell(knee.get("total_lesion_score")),
+        "parts": "; ".join(f"{name} {words.cell(knee.get(f'{name}_score'))}, {who}" for name, who in parts.items()),
     }
 
 
