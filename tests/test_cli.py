@@ -62,6 +62,11 @@ def test_an_unknown_command_is_bad_usage(capsys):
         (["segment", "none", "-o", "x.png"], "must end in .nii.gz"),
         (["inventory", "none"], "none: no such folder"),
         (["ingest", "--scans", "none.tsv"], "none.tsv: no such file; expected the table of scans"),
+        (["run", "--profile", "lsf"], "--profile takes one of default, slurm, or a folder with a profile.yaml, not"),
+        (["process", "--chunk", "4-of-3"], "--chunk takes a number such as 3-of-40, not '4-of-3'"),
+        (["process", "--workers", "0"], "--workers takes a number of at least 1"),
+        (["status", "none"], "none: holds no run"),
+        (["forget", "sub_9"], "is no participant id"),
         (["ingest", "--scan", "sub-9_ses-01_knee-L"], "has no scan 'sub-9_ses-01_knee-L'; it has 1, such as sub-1"),
     ],
 )
@@ -99,8 +104,8 @@ def test_ingest_sets_an_absent_scan_aside_and_strict_makes_it_fail(study, capsys
 
 
 def test_two_runs_in_one_folder_are_refused(study):
-    with launch._only_run_in(study):
-        code = "from kneeline import launch; from pathlib import Path\nwith launch._only_run_in(Path('.')): pass"
+    with launch.only_run_in(study):
+        code = "from kneeline import launch; from pathlib import Path\nwith launch.only_run_in(Path('.')): pass"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert other.returncode != 0
     assert "another kneeline run is at work" in other.stderr
@@ -115,7 +120,7 @@ def snakemake_lock(study):
 
 def test_a_lock_that_kneeline_did_not_set_is_left_alone(study):
     lock = snakemake_lock(study)
-    with pytest.raises(UsageError, match="snakemake --unlock"), launch._only_run_in(study):
+    with pytest.raises(UsageError, match="kneeline run --unlock"), launch.only_run_in(study):
         pass
     assert lock.exists()
 
@@ -123,27 +128,27 @@ def test_a_lock_that_kneeline_did_not_set_is_left_alone(study):
 def test_the_lock_of_a_killed_kneeline_run_is_removed(study):
     lock = snakemake_lock(study)
     (study / ".snakemake/kneeline.lock").write_text("running")
-    with launch._only_run_in(study):
+    with launch.only_run_in(study):
         assert not lock.exists()
     assert (study / ".snakemake/kneeline.lock").read_text() == "done"
 
 
 def test_snakemake_keeps_the_folder_when_only_kneeline_is_killed(study):
-    with launch._only_run_in(study) as lock:
+    with launch.only_run_in(study) as lock:
         orphan = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
-    with pytest.raises(UsageError, match="another kneeline run"), launch._only_run_in(study):
+    with pytest.raises(UsageError, match="another kneeline run"), launch.only_run_in(study):
         pass
     orphan.kill()
     orphan.wait()
-    with launch._only_run_in(study):
+    with launch.only_run_in(study):
         pass
 
 
 def test_an_interrupted_run_does_not_claim_later_locks(study):
-    with pytest.raises(KeyboardInterrupt), launch._only_run_in(study):
+    with pytest.raises(KeyboardInterrupt), launch.only_run_in(study):
         raise KeyboardInterrupt
     snakemake_lock(study)
-    with pytest.raises(UsageError, match="snakemake --unlock"), launch._only_run_in(study):
+    with pytest.raises(UsageError, match="kneeline run --unlock"), launch.only_run_in(study):
         pass
 
 
@@ -168,9 +173,9 @@ def test_cores_must_be_a_number(study, capsys):
     assert "--cores takes a number or 'all'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["segment-scans", "score-scans", "collect"])
+@pytest.mark.parametrize("command", ["process --only segment", "process --only score", "collect"])
 def test_a_step_out_of_order_says_which_comes_first(study, capsys, command):
-    assert cli.main([command]) == 2
+    assert cli.main(command.split()) == 2
     assert "run the stage before this one first" in capsys.readouterr().err
 
 

@@ -16,6 +16,7 @@ from kneeline import __version__
 from kneeline.errors import Refusal, UsageError
 
 DONE, SET_ASIDE, BAD_USAGE = 0, 1, 2
+MACHINE_FAILED = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, call: Callable, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         sub.set_defaults(call=call)
-        if name in ("run", "segment", "score", "validate"):
+        if name in ("run", "rerun-failed", "segment", "score", "validate"):
             sub.epilog = (
                 "Environment: KNEELINE_THREADS=n, threads of the network; "
                 "KNEELINE_ENGINE=openvino, another engine for it."
@@ -60,12 +61,19 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("run", _run, "run the whole workflow on the scans and participants of a config")
+    _add_run(sub)
+    sub.add_argument("--unlock", action="store_true", help="only remove the lock that a killed snakemake left")
+    sub = command("rerun-failed", _rerun_failed, "run the workflow, beginning anew with the scans that were set aside")
+    _add_run(sub)
+    sub.add_argument("--reason", metavar="CODE", help="only those set aside for this reason_code")
+
+    sub = command("status", _status, "say how a run stands, also while it works and after it crashed")
+    sub.add_argument("results", type=Path, nargs="?", default=Path("results"), metavar="RESULTS")
+
+    sub = command("forget", _forget, "remove every trace of a participant from results and logs")
+    sub.add_argument("participant", metavar="PARTICIPANT", help="such as sub-001")
     _add_config(sub)
-    sub.add_argument("--directory", type=Path, default=Path("."), help="where paths are relative to and results/ goes")
-    sub.add_argument("--cores", default="all", help="how many cores (default: all)")
-    sub.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
-    _add_strict(sub)
-    sub.add_argument("snakemake", nargs="*", help="more options for snakemake, after --")
+    sub.add_argument("--directory", type=Path, default=Path("."), help="where the run was started")
 
     sub = command("check", _check, "say what would run and what is wrong; nothing is written")
     _add_config(sub)
@@ -108,15 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_scans(sub)
     sub.add_argument("--out", type=Path, default=Path("results/ingest"))
 
-    for name, call, text in (
-        ("segment-scans", _segment_scans, "segment ingested scans (a step of the workflow)"),
-        ("score-scans", _score_scans, "score segmented scans (a step of the workflow)"),
-        ("picture-scans", _picture_scans, "draw scored scans (a step of the workflow)"),
-        ("collect", _collect, "gather the rows of all scans into tables (a step of the workflow)"),
-    ):
-        sub = command(name, call, text)
-        _add_scans(sub)
-        sub.add_argument("--results", type=Path, default=Path("results"))
+    sub = command("process", _process, "take scans through ingest, segment, score and picture (a step of the workflow)")
+    _add_scans(sub)
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--chunk", metavar="N-of-M", help="only the scans of this chunk")
+    which.add_argument("--only", choices=("ingest", "segment", "score", "report"), help="only this step, done or not")
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--workers", type=int, default=1, help="processes, one scan each at a time (default: 1)")
+    sub.add_argument("--stamp", type=Path, help="file to write when every scan is done")
+
+    sub = command("collect", _collect, "gather the rows of all scans into tables (a step of the workflow)")
+    _add_scans(sub)
+    sub.add_argument("--results", type=Path, default=Path("results"))
 
     sub = command("cohort", _cohort, "relate scores to foot strike and distance")
     _add_config(sub)
@@ -142,6 +153,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(sub)
     sub.add_argument("--results", type=Path, default=Path("results"))
 
+    sub = command("read", _read, "make a page on which a reader grades knees blindly, or take a reading back")
+    sub.usage = (
+        "kneeline read RESULTS -o FOLDER --rater ID --seed N [--repeats SHARE] [--scans ID ...] [--serve]\n"
+        "       kneeline read FOLDER --serve [--port N]\n"
+        "       kneeline read import KEY EXPORT ... -o readings.tsv"
+    )
+    sub.add_argument("what", nargs="+", type=Path, metavar="RESULTS", help="results; a package; or import and files")
+    sub.add_argument("-o", "--out", type=Path, help="folder of the package to make, or readings table to write")
+    sub.add_argument("--rater", metavar="ID", help="code of the reader: letters, digits, - and _")
+    sub.add_argument("--seed", type=int, help="seed of the order in which this reader sees the knees")
+    sub.add_argument("--repeats", type=float, default=0.1, metavar="SHARE", help="share read twice (default: 0.1)")
+    sub.add_argument("--scans", nargs="+", default=(), metavar="ID", help="only these scans (default: all complete ones)")
+    sub.add_argument("--serve", action="store_true", help="serve the page on this computer and keep answers in a file")
+    sub.add_argument("--port", type=int, default=0, help="port of --serve (default: any free one)")
+
     sub = command("validate", _validate, "measure accuracy on simulated knees that the network never saw")
     sub.add_argument("--knees", type=int, default=15, help="how many knees; fifteen make a round (default: 15)")
     sub.add_argument("--retest", type=int, default=0, help="how many of them are scanned a second time (default: 0)")
@@ -163,6 +189,21 @@ def _add_config(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_run(sub: argparse.ArgumentParser) -> None:
+    _add_config(sub)
+    sub.add_argument("--directory", type=Path, default=Path("."), help="where paths are relative to and results/ goes")
+    sub.add_argument("--profile", default="default", help="default, slurm, or a folder with a profile.yaml of your own")
+    sub.add_argument("--cores", help="how many cores (default: all here, the profile's choice on a cluster)")
+    sub.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
+    sub.add_argument(
+        "--trust-inputs",
+        action="store_true",
+        help="do not look whether files of scans that were read have changed: for slow disks",
+    )
+    _add_strict(sub)
+    sub.add_argument("snakemake", nargs="*", help="more options for snakemake, after --")
+
+
 def _add_strict(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--strict", action="store_true", help="exit with 1 if any scan was set aside")
 
@@ -179,14 +220,48 @@ def _add_scans(sub: argparse.ArgumentParser) -> None:
 def _run(arguments) -> int:
     from kneeline import launch
 
-    return launch.run(
+    if arguments.unlock:
+        launch.unlock(arguments.directory)
+        return DONE
+    return launch.run(_call(arguments))
+
+
+def _rerun_failed(arguments) -> int:
+    from kneeline import launch
+
+    return launch.run(_call(arguments), launch.set_aside(arguments.reason))
+
+
+def _call(arguments):
+    from kneeline.launch import Call
+
+    return Call(
         config=arguments.config,
         directory=arguments.directory,
         cores=arguments.cores,
+        profile=arguments.profile,
+        trust_inputs=arguments.trust_inputs,
         dry_run=arguments.dry_run,
         strict=arguments.strict,
         more=arguments.snakemake,
     )
+
+
+def _status(arguments) -> int:
+    import time
+
+    from kneeline import launch, status
+
+    found = status.standing(arguments.results)
+    sys.stdout.write(status.text(found, launch.is_running(arguments.results.resolve().parent), time.time()))
+    return DONE
+
+
+def _forget(arguments) -> int:
+    from kneeline.forget import forget
+
+    rows = forget(arguments.participant, arguments.directory, arguments.config)
+    return SET_ASIDE if rows else DONE
 
 
 def _check(arguments) -> int:
@@ -285,28 +360,60 @@ def _ingest(arguments) -> int:
     return _each_scan(arguments, lambda scan: ingest_scan(scan, arguments.out))
 
 
-def _segment_scans(arguments) -> int:
-    from kneeline.segment.run import segment_scan
+def _process(arguments) -> int:
+    from kneeline import progress
+    from kneeline.stopping import stop_orderly
 
-    results = arguments.results
-    return _each_scan(arguments, lambda scan: segment_scan(scan.scan_id, results / "ingest", results / "segment"))
+    if arguments.workers < 1:
+        raise UsageError("--workers takes a number of at least 1")
+    stop_orderly()
+    scans = _chosen_scans(arguments)
+    if arguments.chunk:
+        scans = _scans_of_chunk(scans, arguments.chunk)
+    set_aside, failed = 0, []
+    for number, (scan, outcome) in enumerate(_outcomes(arguments, scans), start=1):
+        if isinstance(outcome, str):
+            failed.append(scan.scan_id)
+            said = f"failed: {outcome}"
+        elif outcome["status"] != "ok":
+            set_aside += 1
+            said = f"set aside ({outcome['reason_code']}): {outcome['reason']}"
+        else:
+            said = "ok"
+        print(f"[{number}/{len(scans)}] {scan.scan_id}: {said}", flush=True)
+    if failed:
+        print(f"{len(failed)} scan(s) not done; the same command goes on with them", file=sys.stderr)
+        return MACHINE_FAILED
+    if arguments.stamp:
+        progress.write_stamp(arguments.stamp, arguments.results, [scan.scan_id for scan in scans])
+    return SET_ASIDE if set_aside and arguments.strict else DONE
 
 
-def _score_scans(arguments) -> int:
-    from kneeline.score.run import score_scan
+def _outcomes(arguments, scans: list):
+    """Each scan with its status or what failed: one alone and single steps here, many in processes of their own."""
+    from kneeline import chain, tables, workers
 
-    results = arguments.results
-    return _each_scan(
-        arguments,
-        lambda scan: score_scan(scan.scan_id, results / "ingest", results / "segment", results / "score"),
-    )
+    if arguments.only:
+        for scan in scans:
+            chain.run_step(arguments.only, scan, arguments.results)
+            stage = "score" if arguments.only == "report" else arguments.only
+            yield scan, tables.read_status(arguments.results / stage, scan.scan_id)
+    elif arguments.workers == len(scans) == 1:
+        yield scans[0], chain.process(scans[0], arguments.results)
+    else:
+        yield from workers.each(scans, arguments.results, arguments.workers)
 
 
-def _picture_scans(arguments) -> int:
-    from kneeline.report.pictures import picture_scan
+def _scans_of_chunk(scans: list, chunk: str) -> list:
+    import re
 
-    folders = [arguments.results / stage for stage in ("ingest", "segment", "score", "report")]
-    return _each_scan(arguments, lambda scan: picture_scan(scan.scan_id, *folders))
+    from kneeline import progress
+
+    told = re.fullmatch(r"0*(\d+)-of-([1-9]\d*)", chunk)
+    if not told or not 1 <= int(told[1]) <= int(told[2]):
+        raise UsageError(f"--chunk takes a number such as 3-of-40, not {chunk!r}")
+    number, chunks = map(int, told.groups())
+    return [scan for scan in scans if int(progress.chunk_of(scan.scan_id, chunks).split("-")[0]) == number]
 
 
 def _collect(arguments) -> int:
@@ -382,6 +489,26 @@ def _report(arguments) -> int:
     truth = results / "simulate" / "truth.tsv" if config["simulate"] else None
     print(build_report(results, results / "report", config, truth))
     return DONE
+
+
+def _read(arguments) -> int:
+    from kneeline.read import commands
+
+    first, *more = arguments.what
+    if first.name == "import" and more:
+        return commands.take_back(more, arguments.out)
+    if more:
+        raise UsageError(f"expected one results folder or package, got {' '.join(map(str, arguments.what))}")
+    return commands.give_out(
+        first,
+        arguments.out,
+        rater=arguments.rater,
+        seed=arguments.seed,
+        repeats=arguments.repeats,
+        scans=arguments.scans,
+        serve=arguments.serve,
+        port=arguments.port,
+    )
 
 
 def _validate(arguments) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from kneeline import tables
+from kneeline import progress, status, tables, watch
 from kneeline.cohort.runners import read_runners
 from kneeline.config import read_config, workflow_folder
 from kneeline.errors import UsageError
@@ -18,42 +21,62 @@ from kneeline.errors import UsageError
 _OURS = ".snakemake/kneeline.lock"
 
 
-def run(
-    config: Path, directory: Path, cores: str, dry_run: bool = False, strict: bool = False, more: Sequence[str] = ()
-) -> int:
-    """Run the workflow in `directory`; returns the exit code of the command.
+@dataclass(frozen=True)
+class Call:
+    """What a person asks of a run. `config` and the paths in it are relative to `directory`."""
 
-    The config and the sheets are checked first, so that a mistake stops the run before its first job. `config` and the
-    paths in it are relative to `directory`.
+    config: Path = Path("config/config.yaml")
+    directory: Path = Path(".")
+    cores: str | None = None
+    profile: str = "default"
+    trust_inputs: bool = False
+    dry_run: bool = False
+    strict: bool = False
+    more: Sequence[str] = ()
+
+
+def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None) -> int:
+    """Run the workflow; returns the exit code of the command.
+
+    The config and the sheets are checked first, so that a mistake stops the run before its first job.
+
+    Parameters
+    ----------
+    choose
+        Gives, from the results folder and the ids of all scans, those to begin anew.
     """
-    directory = Path(directory)
+    directory = Path(call.directory)
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such folder")
-    if not (cores == "all" or cores.isdigit() and int(cores) > 0):
-        raise UsageError(f"--cores takes a number or 'all', not {cores!r}")
+    if call.cores and not (call.cores == "all" or call.cores.isdigit() and int(call.cores) > 0):
+        raise UsageError(f"--cores takes a number or 'all', not {call.cores!r}")
+    profile = profile_folder(call.profile, directory)
     from kneeline.segment.engine import check_environment
 
     check_environment()
-    config = directory / config
-    if not check_sheets(read_config(config), directory):
+    config = directory / call.config
+    settings = read_config(config)
+    scans = check_sheets(settings, directory)
+    if not scans:
         raise UsageError("the scans table holds no scan; `kneeline inventory DICOM_ROOT` writes it from a folder")
-
-    command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"),
-        "--directory", str(directory), "--configfile", str(config.resolve()), "--replace-workflow-config",
-        "--cores", cores, "--keep-going", "--rerun-incomplete", "--quiet", "rules", "reason", "host",
-        *(["--dry-run"] if dry_run else []), *more,
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        # The rules call `kneeline`: this one, whether or not its environment is activated.
-        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
-        # Each job computes on the one core that Snakemake counts for it.
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
-    }
-    with _only_run_in(directory) as lock:
+    results = directory / "results"
+    with only_run_in(directory) as lock:
+        with contextlib.chdir(directory):  # paths of the sheets
+            look = not (call.trust_inputs or settings["simulate"])
+            stale = _stale(scans, Path("results"), look)
+        if choose:
+            stale |= dict.fromkeys(choose(results, [scan.scan_id for scan in scans]))
+        forced = _withdraw(stale, settings, results, call.dry_run)
+        began = time.time()
+        if not call.dry_run:
+            status.write_plan(results, [scan.scan_id for scan in scans], began)
+        command = _command(call, profile, config, forced)
         # Snakemake inherits our lock: it stays held if only we are killed and Snakemake works on.
-        code = _wait(subprocess.Popen(command, env=environment, pass_fds=(lock,)))
+        told = None if call.dry_run else subprocess.PIPE
+        process = subprocess.Popen(command, env=_environment(), pass_fds=(lock,), stderr=told)
+        seen = status.Standing(results, [scan.scan_id for scan in scans], began)
+        with watch.watching(seen, process.stderr) if told else contextlib.nullcontext():
+            code = _wait(process)
     if code == 2:
         return 2
     if code:
@@ -63,10 +86,97 @@ def run(
             file=sys.stderr,
         )
         return 1
-    scans = directory / "results" / "ingest" / "scans.tsv"
-    if dry_run or not scans.exists():
+    table = results / "ingest" / "scans.tsv"
+    if call.dry_run or not table.exists():
         return 0
-    return 1 if _summary(directory, scans) and strict else 0
+    return 1 if _summary(directory, table) and call.strict else 0
+
+
+def set_aside(reason_code: str | None = None) -> Callable[[Path, list[str]], list[str]]:
+    """For `run`: the scans that were set aside, by this rule if one is named."""
+
+    def choose(results: Path, scan_ids: list[str]) -> list[str]:
+        seen = status.Standing(results, scan_ids, began=0)
+        seen.look()
+        return [scan for scan, outcome in seen.set_aside if reason_code in (None, outcome["reason_code"])]
+
+    return choose
+
+
+def unlock(directory: Path) -> None:
+    """Remove Snakemake's lock on a folder where nothing is at work."""
+    directory = Path(directory)
+    with _run_lock(directory):
+        if progress.anyone_at_work(directory / "results"):
+            raise UsageError(f"jobs of a run are still at work in {directory.resolve()}; wait for them or end them")
+        shutil.rmtree(directory / ".snakemake" / "locks", ignore_errors=True)
+
+
+def profile_folder(name: str, directory: Path) -> Path:
+    """Folder of a profile: one of the workflow's own by its name, or a folder of the user's.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    own = workflow_folder() / "profiles"
+    for folder in (own / name, directory / name):
+        if any((folder / file).is_file() for file in ("profile.yaml", "config.yaml")):
+            return folder.resolve()
+    known = ", ".join(sorted(p.name for p in own.iterdir() if p.is_dir()))
+    raise UsageError(f"--profile takes one of {known}, or a folder with a profile.yaml, not {name!r}")
+
+
+def _stale(scans: list[tables.Scan], results: Path, look: bool) -> dict[str, str | None]:
+    """Scans that are done, or partly done, from what is no longer so, with the step to begin at."""
+    found = {}
+    known = {path.name for path in (results / progress.FOLDER).glob("*_steps.json")}
+    for scan in scans:
+        if progress.record_path(results, scan.scan_id).name in known:
+            record = progress.read_record(results, scan.scan_id)
+            step = progress.stale_step(record, scan, look)
+            if step:
+                found[scan.scan_id] = step
+    return found
+
+
+def _withdraw(stale: dict[str, str | None], settings: dict, results: Path, dry_run: bool) -> list[str]:
+    """Make steps undone (None: all of a scan); in a dry run touch nothing, but give the outputs to plan anew."""
+    if stale:
+        print(f"kneeline: {len(stale)} scan(s) are done again: changed, or asked for", file=sys.stderr)
+    if dry_run:
+        return sorted({progress.output_of(settings, scan, step or "ingest") for scan, step in stale.items()})
+    progress.remove_stamps(results, stale)
+    for scan, step in stale.items():
+        for undone in [step] if step else progress.LAST:
+            progress.withdraw(results, scan, undone)
+        if step is None:
+            progress.record_path(results, scan).unlink(missing_ok=True)
+    return []
+
+
+def _command(call: Call, profile: Path, config: Path, forced: list[str]) -> list[str]:
+    cores = call.cores or ("all" if call.profile == "default" else None)
+    return [
+        # -P: what lies in the folder is not imported.
+        sys.executable, "-P", "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"),
+        "--directory", str(call.directory), "--configfile", str(config.resolve()), "--replace-workflow-config",
+        "--workflow-profile", str(profile),
+        *(["--cores", cores] if cores else []),
+        *(["--forcerun", *forced] if forced else []),
+        "--quiet", "rules", "reason", "host", *(["--dry-run"] if call.dry_run else ["progress"]), *call.more,
+    ]  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        # The rules call `kneeline`: this one, whether or not its environment is activated.
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+        # Each job computes on the one core that Snakemake counts for it.
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    }
 
 
 def check_sheets(settings: dict, directory: Path) -> list[tables.Scan]:
@@ -109,32 +219,30 @@ def _summary(directory: Path, scans: Path) -> int:
 
 
 @contextlib.contextmanager
-def _only_run_in(directory: Path) -> Iterator[int]:
+def only_run_in(directory: Path) -> Iterator[int]:
     """Hold the folder for one `kneeline run`; gives the descriptor of the lock.
 
     The kernel frees our lock when the last process that holds it dies, however it dies. So if we get it while
     Snakemake's own lock is still there and the marker says that a kneeline run made it, that run was killed and its
     lock is stale.
     """
-    import fcntl
-
-    path = directory / _OURS
-    path.parent.mkdir(exist_ok=True)
     locks = directory / ".snakemake" / "locks"
-    with open(path, "a+", encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another kneeline run is at work in {directory.resolve()}; wait for it") from None
+    with _run_lock(directory) as held:
         held.seek(0)
         if _any_lock(locks):
             if held.read() != "running":
                 raise UsageError(
                     f"Snakemake holds a lock on {directory.resolve()} that kneeline did not set. If no snakemake is "
-                    "running there, free it with `snakemake --unlock` and start again"
+                    "running there, here or on another machine, free it with `kneeline run --unlock` and start again"
                 )
             print("kneeline: the last run was killed; its lock is removed and the run goes on", file=sys.stderr)
             shutil.rmtree(locks)
+            for run_id in _cluster_runs(directory):
+                print(
+                    f"kneeline: its jobs on the cluster may be left; `scancel --me --name {run_id}` ends them. If they "
+                    "go on, this run waits for the scans that they work on",
+                    file=sys.stderr,
+                )
         _mark(held, "running")
         try:
             yield held.fileno()
@@ -142,6 +250,45 @@ def _only_run_in(directory: Path) -> Iterator[int]:
             # A lock that is left now is one of a Snakemake that was killed under us.
             if not _any_lock(locks):
                 _mark(held, "done")
+
+
+@contextlib.contextmanager
+def _run_lock(directory: Path) -> Iterator:
+    """The file of our lock, locked."""
+    import fcntl
+
+    path = directory / _OURS
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as held:
+        for attempt in range(3):
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if attempt == 2:
+                    raise UsageError(f"another kneeline run is at work in {directory.resolve()}; wait for it") from None
+                time.sleep(0.1)  # `kneeline status` may be looking
+        yield held
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a run, or a job of one, is at work in a folder."""
+    import fcntl
+
+    try:
+        with open(directory / _OURS, encoding="utf-8") as held:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return progress.anyone_at_work(directory / "results")
+
+
+def _cluster_runs(directory: Path) -> list[str]:
+    """Name under which the last run's jobs are known to SLURM, if it ran there."""
+    logs = sorted((directory / ".snakemake" / "log").glob("*.snakemake.log"))
+    return re.findall(r"SLURM run ID: (\S+)", logs[-1].read_text(errors="replace")) if logs else []
 
 
 def _any_lock(locks: Path) -> bool:

@@ -1,17 +1,19 @@
 """The declared version of each step, and the digest of the network.
 
-Snakemake does not see the code of an installed package. Each rule carries its step's version as a parameter, so that a
-raised version reruns exactly that step and what follows from it. Raise it when a step's output may change.
+Snakemake does not see the code of an installed package. Each rule carries the versions of its steps as a parameter, and
+each scan's record those that it was made with, so that a raised version reruns exactly that step and what follows from
+it. Raise it when a step's output may change.
 """
 
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 
 ENGINE_VARIABLE = "KNEELINE_ENGINE"
 
 VERSIONS = {
-    "simulate": "1",
+    "simulate": "2",
     "ingest": "1",
     "segment": "3",
     "score": "2",
@@ -19,6 +21,14 @@ VERSIONS = {
     "cohort": "4",
     "report": "1",
 }
+
+
+def declared(step: str) -> dict[str, str]:
+    """All that a step's output depends on besides its input files."""
+    found = {"version": VERSIONS[step]}
+    if step == "segment":
+        found |= {"network": network_digest(), "calibration": calibration_digest(), "engine": network_engine()}
+    return found
 
 
 def network_digest() -> str:
@@ -31,6 +41,7 @@ def calibration_digest() -> str:
     return _digest("calibration.json")
 
 
+@lru_cache
 def _digest(name: str) -> str:
     return hashlib.sha256((Path(__file__).parent / "segment" / name).read_bytes()).hexdigest()
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from tests.conftest import ROOT
+from tests.test_light import HEAVY
 
 from kneeline import tables
 from kneeline.simulate.sheets import write_cohort
@@ -32,14 +33,14 @@ def checkout(tmp_path_factory):
     return folder
 
 
-EVERY_SCAN = ("simulate", "ingest", "segment", "score", "picture")
+STEPS = ("ingest", "segment", "score", "picture")
 
 
 def test_bare_snakemake_in_a_fresh_checkout_plans_the_whole_demo(checkout):
     jobs = planned(snakemake("--cores", "1", "--dry-run", cwd=checkout))
-    assert {name: jobs.get(name) for name in EVERY_SCAN} == dict.fromkeys(EVERY_SCAN, 26)
-    assert {name: jobs.get(name) for name in ("collect", "cohort", "report", "all")} == {
-        "collect": 1, "cohort": 1, "report": 1, "all": 1,
+    assert jobs == {
+        "resolve_config": 1, "simulate": 26, "process_scan": 26, "collect": 1, "cohort": 1, "report": 1, "all": 1,
+        "total": 57,
     }  # fmt: skip
 
 
@@ -71,17 +72,63 @@ def test_real_scans_two_sessions_and_an_unknown_side(tmp_path):
     folder = real_scans(
         tmp_path,
         ("sub-1", "ses-01", "L", "a"), ("sub-1", "ses-02", "L", "b"), ("sub-2", "ses-01", None, "c"),
-        ("sub-1", "ses-01", "L", "a second series"),
+        ("sub-1", "ses-01", "L", "a second series"), config="granularity: step\n",
     )  # fmt: skip
     jobs = planned(snakemake("--snakefile", ROOT / "workflow/Snakefile", "--cores", "1", "--dry-run", cwd=folder))
     assert "simulate" not in jobs
-    assert jobs["ingest"] == jobs["segment"] == jobs["score"] == jobs["picture"] == 3
+    assert {step: jobs[step] for step in STEPS} == dict.fromkeys(STEPS, 3)
+
+
+def test_chunks_hold_every_scan_once(tmp_path):
+    rows = [(f"sub-{n}", "ses-01", "L", "a") for n in range(30)]
+    folder = real_scans(tmp_path, *rows, config="granularity: chunk\nchunks: 3\n")
+    jobs = planned(snakemake("--snakefile", ROOT / "workflow/Snakefile", "--cores", "1", "--dry-run", cwd=folder))
+    assert jobs["process_chunk"] == 3
+    assert not {*STEPS, "process_scan"} & set(jobs)
+
+
+# Runs snakemake and notes every module that is imported on behalf of a file of ours (Snakemake itself imports some of
+# them), and everything that is opened or listed below `archive`.
+_WATCHED = """
+import runpy, sys
+OURS = ("Snakefile", ".smk", "/kneeline/")
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        frame = sys._getframe()
+        while frame:
+            if any(part in frame.f_code.co_filename for part in OURS):
+                return print("IMPORTED", name)
+            frame = frame.f_back
+def note(event, arguments):
+    if event in ("open", "os.scandir", "os.listdir") and "archive" in str(arguments[0]):
+        print("OPENED", arguments[0])
+sys.meta_path.insert(0, Finder())
+sys.addaudithook(note)
+sys.argv[0] = "snakemake"
+runpy.run_module("snakemake", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("granularity", ["step", "scan", "chunk"])
+def test_planning_imports_nothing_heavy_and_looks_at_no_scan(tmp_path, granularity):
+    (tmp_path / "archive/knee").mkdir(parents=True)
+    (tmp_path / "archive/knee/1.dcm").write_bytes(b"pixels")
+    folder = real_scans(tmp_path, ("sub-1", "ses-01", "L", "archive/knee"), config=f"granularity: {granularity}\n")
+    arguments = ["--snakefile", str(ROOT / "workflow/Snakefile"), "--cores", "1", "--dry-run"]
+    out = subprocess.run(
+        [sys.executable, "-P", "-c", _WATCHED, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert planned(out)["total"] > 4
+    imported = {name.split(".")[0] for name in re.findall("^IMPORTED (.*)$", out.stdout, re.MULTILINE)}
+    assert "kneeline" in imported
+    assert not imported & (HEAVY - {"snakemake", "jsonschema"})
+    assert not re.findall("^OPENED (.*)$", out.stdout, re.MULTILINE)
 
 
 def test_an_absent_scan_does_not_stop_the_plan_of_the_others(tmp_path):
     folder = real_scans(tmp_path, ("sub-1", "ses-01", "L", "no/such/folder"), ("sub-2", "ses-01", "R", "nor/this"))
     jobs = planned(snakemake("--snakefile", ROOT / "workflow/Snakefile", "--cores", "1", "--dry-run", cwd=folder))
-    assert jobs["ingest"] == 2
+    assert jobs["process_scan"] == 2
 
 
 def test_a_misspelt_key_stops_before_the_first_job(tmp_path):
@@ -106,4 +153,4 @@ def test_another_config_replaces_that_of_the_folder(tmp_path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "simulate" not in planned(out)
-    assert planned(out)["ingest"] == 1
+    assert planned(out)["process_scan"] == 1

@@ -94,15 +94,19 @@ def test_a_changed_row_reruns_its_scan_only(undisturbed, tmp_path):
     rows = tables.read_table(sheet, tables.SCANS)
     rows[0]["path"] = str(shutil.copytree(rows[0]["path"], tmp_path / "moved"))
     tables.write_table(sheet, rows, tables.SCANS)
-    out = run(folder, 1, "--dry-run")
-    jobs = planned(out)
-    assert (jobs["ingest"], jobs["segment"], jobs["score"]) == (1, 1, 1)
+    assert planned(run(folder, 1, "--dry-run"))["process_scan"] == 1
+
+
+def cut_into(granularity, folder, chunks=2):
+    with (folder / "config/config.yaml").open("a") as config:
+        config.write(f"granularity: {granularity}\nchunks: {chunks}\n")
 
 
 def test_a_rerun_that_is_killed_leaves_nothing_stale(undisturbed, tmp_path):
     """Ingest has read other pixels and nothing after it has run: the restart has to see that."""
     folder = tmp_path / "copy"
     shutil.copytree(undisturbed[0], folder)
+    cut_into("step", folder)
     sheet = folder / "config/scans.tsv"
     rows = tables.read_table(sheet, tables.SCANS)
     rows[0]["path"] = str(shutil.copytree(rows[0]["path"], tmp_path / "other"))
@@ -124,14 +128,16 @@ def test_a_scan_repaired_in_place_is_read_again(inputs, undisturbed, tmp_path):
     rows = tables.read_table(sheet, tables.SCANS)
     rows[-1]["path"] = str(shutil.copytree(rows[-1]["path"], tmp_path / "faulty"))
     tables.write_table(sheet, rows, tables.SCANS)
-    assert run(folder, 1, "--", "--until", "ingest").returncode == 0
-    assert "ingest" not in planned(run(folder, 1, "--dry-run"))
+    assert run(folder, 1, "--", "--until", "process_scan").returncode == 0
+    assert "process_scan" not in planned(run(folder, 1, "--dry-run"))
     shutil.copytree(rows[0]["path"], rows[-1]["path"], dirs_exist_ok=True)
-    assert planned(run(folder, 1, "--dry-run"))["ingest"] == 1
+    assert "process_scan" not in planned(run(folder, 1, "--dry-run", "--trust-inputs"))
+    assert planned(run(folder, 1, "--dry-run"))["process_scan"] == 1
 
 
-def test_killed_and_started_again_on_one_core_gives_the_same_bytes(inputs, undisturbed, tmp_path):
+def test_killed_and_started_again_in_chunks_on_one_core_gives_the_same_bytes(inputs, undisturbed, tmp_path):
     folder = real_scans(tmp_path, *inputs[0])
+    cut_into("chunk", folder)
     process = subprocess.Popen(
         command(folder, 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -42,5 +42,6 @@ rule cohort:
         "../envs/kneeline.yaml"
     params:
         version=VERSIONS["cohort"],
+    retries: 1
     shell:
         "kneeline cohort --config {input.config} > {log} 2>&1"

@@ -1,43 +1,50 @@
-# What the rules share: the checked config and the scans. Nothing heavy is imported, no image is touched.
+# What the rules share: the checked config and the scans. Nothing heavy is imported, and no scan's files are looked at:
+# `kneeline run` compares them with what was read, before it starts Snakemake.
 import json
 
-from kneeline import tables
+from kneeline import progress, steps, tables
 from kneeline.config import check_config
-from kneeline.ingest.fingerprint import fingerprint
-from kneeline.steps import VERSIONS, calibration_digest, network_digest, network_engine
 
 settings = check_config(config, source="config")
 SCANS = {scan.scan_id: scan for scan in tables.read_scans(settings["scans"])}
+VERSIONS = steps.VERSIONS
+OF_ONE_SCAN = {step: steps.declared(step) for step in progress.LAST}
 
 
 wildcard_constraints:
     scan=r"sub-[A-Za-z0-9]+_ses-[A-Za-z0-9]+(_run-\d+)?_knee-(L|R|unknown)",
+    chunk=r"\d+-of-\d+",
+
+
+def truth_of(scan_ids):
+    """Truths of simulated scans, whose rule also writes their DICOM; nothing for real scans."""
+    return [f"results/simulate/{scan}_truth.tsv" for scan in scan_ids] if settings["simulate"] else []
 
 
 def simulated_paths(wildcards):
-    """Truth of a simulated scan, whose rule also writes its DICOM; nothing for a real scan."""
-    if settings["simulate"]:
-        return [f"results/simulate/{wildcards.scan}_truth.tsv"]
-    return []
+    return truth_of([wildcards.scan])
 
 
 def all_truths(wildcards):
-    if settings["simulate"]:
-        return [f"results/simulate/{scan}_truth.tsv" for scan in SCANS]
-    return []
+    return truth_of(SCANS)
+
+
+def of_all_scans(step):
+    """What has to be there when a step of every scan is done: the same file for all that one job does."""
+
+    def outputs(wildcards):
+        return list(dict.fromkeys(progress.output_of(settings, scan, step) for scan in SCANS))
+
+    return outputs
 
 
 def scan_row(wildcards):
-    """What the scans table says of a scan and what its folders hold: a change of it reruns that scan only."""
-    scan = SCANS[wildcards.scan]
-    found = [] if settings["simulate"] else [fingerprint(scan.paths)]
-    return [scan.laterality or "", *scan.paths, *found]
-
-
-def of_all_scans(pattern):
-    return [pattern.format(scan=scan) for scan in SCANS]
+    """What the scans table says of a scan: a change of it reruns that scan only."""
+    return progress.row_digest(SCANS[wildcards.scan])
 
 
 def resolved_config(wildcards):
-    """The config as it is run, defaults filled in, as JSON (which is YAML)."""
-    return json.dumps(settings, indent=1, sort_keys=True)
+    """The config as it is run, defaults filled in, as JSON (which is YAML). How the work is cut into jobs is left out:
+    no result depends on it."""
+    told = {name: value for name, value in settings.items() if name not in ("granularity", "chunks")}
+    return json.dumps(told, indent=1, sort_keys=True)

@@ -9,8 +9,6 @@ rule simulate:
         runners=(settings["simulate"] or {}).get("runners"),
         seed=(settings["simulate"] or {}).get("seed"),
         version=VERSIONS["simulate"],
-    resources:
-        mem_mb=2000,
     shell:
         "kneeline simulate scan --scan {wildcards.scan} --runners {params.runners} --seed {params.seed}"
         " --out results/simulate > {log} 2>&1"

@@ -1,0 +1,142 @@
+"""What is done to one scan, in order: the one definition behind every granularity.
+
+A step is done again only when what it was made from changed: its declared version, or what the step before wrote, or
+for ingest the scan's row and files. So a job that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kneeline import progress, steps, tables
+from kneeline.ingest.fingerprint import fingerprint
+from kneeline.tables import Row, Scan
+
+# So often a step may be begun and not be heard of again, before its scan is set aside.
+MOST_TRIES = 3
+
+
+def _ingest(scan: Scan, results: Path) -> None:
+    from kneeline.ingest.run import ingest_scan
+
+    ingest_scan(scan, results / "ingest")
+
+
+def _segment(scan: Scan, results: Path) -> None:
+    from kneeline.segment.run import segment_scan
+
+    segment_scan(scan.scan_id, results / "ingest", results / "segment")
+
+
+def _score(scan: Scan, results: Path) -> None:
+    from kneeline.score.run import score_scan
+
+    score_scan(scan.scan_id, results / "ingest", results / "segment", results / "score")
+
+
+def _picture(scan: Scan, results: Path) -> None:
+    from kneeline.report.pictures import picture_scan
+
+    picture_scan(scan.scan_id, *(results / stage for stage in ("ingest", "segment", "score", "report")))
+
+
+STEPS: dict[str, Callable[[Scan, Path], None]] = {
+    "ingest": _ingest,
+    "segment": _segment,
+    "score": _score,
+    "report": _picture,
+}
+
+
+def process(scan: Scan, results: Path) -> Row:
+    """Take a scan through every step that is not current; its status at the end."""
+    for step in STEPS:
+        run_step(step, scan, results, again=False)
+    return tables.read_status(results / "score", scan.scan_id)
+
+
+def run_step(step: str, scan: Scan, results: Path, *, again: bool = True) -> None:
+    """Do one step of a scan and record it; unless `again`, only if it is not current.
+
+    Raises
+    ------
+    MemoryError, OSError
+        The machine's faults pass through. One that ends the process unheard, or runs out of memory, counts as a try: a
+        scan that does so time and again is set aside, so that it does not hold up all others for ever.
+    UsageError
+        If the step before has not been run.
+    """
+    results = Path(results)
+    with progress.held(results, scan.scan_id):
+        needs = needs_of(step, scan, results)
+        record = progress.read_record(results, scan.scan_id)
+        if not again and _is_current(step, record, needs, results):
+            return
+        tried = record["tries"]
+        record |= {"running": {"step": step, "since": time.time()} | progress.here(), "tries": tried + 1}
+        progress.write_record(results, record)
+        start = time.monotonic()
+        try:
+            if tried >= MOST_TRIES:
+                _set_aside(step, scan, results)
+            else:
+                STEPS[step](scan, results)
+        except BaseException as error:
+            # It was heard of: stopped by somebody, or the disk is full. Only memory may be the scan's doing.
+            with contextlib.suppress(OSError):
+                kept = tried + 1 if isinstance(error, MemoryError) else tried
+                progress.write_record(results, record | {"running": None, "tries": kept})
+            raise
+        record["steps"][step] = {"needs": needs, "seconds": round(time.monotonic() - start, 3)}
+        record |= {"running": None, "tries": 0}
+        if step in tables.INGEST_SCANS["stage"].allowed:
+            record["outcome"] = progress.outcome_of(tables.read_status(results / step, scan.scan_id))
+        progress.write_record(results, record)
+
+
+def needs_of(step: str, scan: Scan, results: Path) -> dict:
+    """What a step of a scan is made from: equal needs, equal output."""
+    if step == "ingest":
+        return steps.declared(step) | {"row": progress.row_digest(scan), "files": fingerprint(scan.paths)}
+    order = list(STEPS)
+    before = order[order.index(step) - 1]
+    tables.read_status(results / before, scan.scan_id)  # says in plain words when it is absent
+    path = progress.last_file(results, before, scan.scan_id)
+    return steps.declared(step) | {"before": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _is_current(step: str, record: dict, needs: dict, results: Path) -> bool:
+    done = record["steps"].get(step)
+    return bool(done) and done["needs"] == needs and progress.last_file(results, step, record["scan_id"]).exists()
+
+
+def _set_aside(step: str, scan: Scan, results: Path) -> None:
+    """Write what the step would have written of a scan that cannot be used."""
+    reason = (
+        f"expected this step to end, its process died {MOST_TRIES} times while at it, as when memory or time runs out; "
+        "give it more of both and try again with `kneeline rerun-failed`"
+    )
+    for path in (results / step).glob(f"{scan.scan_id}_*"):
+        path.unlink()
+    if step == "report":
+        marker = {"scan_id": scan.scan_id, "picture": None, "panels": [], "reason": reason}
+        tables.write_text(progress.last_file(results, step, scan.scan_id), json.dumps(marker, indent=1) + "\n")
+        return
+    if step == "ingest":
+        status = {
+            "scan_id": scan.scan_id,
+            "participant_id": scan.participant_id,
+            "session_id": scan.session_id,
+            "laterality": scan.laterality,
+        }
+        tables.write_table(results / step / f"{scan.scan_id}_series.tsv", [], tables.SERIES)
+    else:
+        order = list(STEPS)
+        status = tables.read_status(results / order[order.index(step) - 1], scan.scan_id)
+    status |= {"status": "quarantined", "stage": step, "reason_code": "process_died", "reason": reason}
+    tables.write_status(results / step, status)

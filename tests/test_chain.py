@@ -1,0 +1,154 @@
+"""Which steps of a scan are done, and which need not be."""
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kneeline import chain, progress, steps, tables
+
+SCAN = tables.Scan("sub-1_ses-01_knee-L", "sub-1", "ses-01", "L", ("input",))
+
+
+@pytest.fixture
+def called(tmp_path, monkeypatch):
+    """Steps that write the least they must; the names of those that ran. Ingest tells what its input says."""
+    monkeypatch.chdir(tmp_path)
+    Path("input").mkdir()
+    Path("input/1.dcm").write_text("ok")
+    ran = []
+
+    def stage(name):
+        def run(scan, results):
+            ran.append(name)
+            row = {"scan_id": scan.scan_id, "participant_id": "sub-1", "session_id": "ses-01", "status": "ok"}
+            if name == "ingest":
+                tables.write_text(results / name / f"{scan.scan_id}_image.json", Path("input/1.dcm").read_text())
+            if name in ("segment", "score"):
+                row = tables.read_status(results / {"segment": "ingest", "score": "segment"}[name], scan.scan_id)
+            if name == "report":
+                tables.write_text(progress.last_file(results, name, scan.scan_id), "{}")
+            else:
+                tables.write_status(results / name, row)
+
+        return run
+
+    monkeypatch.setattr(chain, "STEPS", {name: stage(name) for name in chain.STEPS})
+    return ran
+
+
+@pytest.fixture
+def done(called):
+    results = Path("results")
+    assert chain.process(SCAN, results)["status"] == "ok"
+    assert called == ["ingest", "segment", "score", "report"]
+    called.clear()
+    return results
+
+
+def test_what_is_current_is_not_done_again(called, done):
+    chain.process(SCAN, done)
+    assert called == []
+    assert progress.is_done(progress.read_record(done, SCAN.scan_id))
+
+
+@pytest.mark.parametrize("step", ["ingest", "segment", "score", "report"])
+def test_a_raised_version_reruns_exactly_its_step_when_the_output_stays_the_same(called, done, monkeypatch, step):
+    monkeypatch.setitem(steps.VERSIONS, step, "next")
+    assert progress.stale_step(progress.read_record(done, SCAN.scan_id), SCAN, look=True) == step
+    chain.process(SCAN, done)
+    assert called == [step]
+
+
+def test_another_engine_segments_again_and_nothing_else(called, done, monkeypatch):
+    monkeypatch.setenv(steps.ENGINE_VARIABLE, "openvino")
+    chain.process(SCAN, done)
+    assert called == ["segment"]
+
+
+def test_other_files_are_noticed_and_what_follows_runs_when_the_output_differs(called, done):
+    record = progress.read_record(done, SCAN.scan_id)
+    os.utime("input/1.dcm", ns=(1, 1))
+    assert progress.stale_step(record, SCAN, look=True) == "ingest"
+    assert progress.stale_step(record, SCAN, look=False) is None
+    chain.process(SCAN, done)
+    assert called == ["ingest"]  # the same pixels
+    called.clear()
+    Path("input/1.dcm").write_text("repaired")
+    chain.process(SCAN, done)
+    assert called == ["ingest", "segment", "score", "report"]
+
+
+def test_another_row_is_stale_without_looking(called, done):
+    moved = replace(SCAN, paths=("elsewhere",))
+    assert progress.stale_step(progress.read_record(done, SCAN.scan_id), moved, look=False) == "ingest"
+
+
+@pytest.mark.parametrize("step", ["ingest", "segment", "score", "report"])
+def test_a_withdrawn_step_runs_again(called, done, step):
+    progress.withdraw(done, SCAN.scan_id, step)
+    assert not progress.is_done(progress.read_record(done, SCAN.scan_id))
+    chain.process(SCAN, done)
+    assert called == [step]
+
+
+def interrupted(step, error, results):
+    def fail(scan, results):
+        raise error
+
+    whole = chain.STEPS[step]
+    chain.STEPS[step] = fail
+    with pytest.raises(type(error)):
+        chain.process(SCAN, results)
+    chain.STEPS[step] = whole
+
+
+def test_a_scan_goes_on_where_it_was_stopped(called):
+    interrupted("score", KeyboardInterrupt(), Path("results"))
+    assert called == ["ingest", "segment"]
+    record = progress.read_record("results", SCAN.scan_id)
+    assert (record["running"], record["tries"]) == (None, 0)
+    chain.process(SCAN, Path("results"))
+    assert called == ["ingest", "segment", "score", "report"]
+
+
+@pytest.mark.parametrize("step", ["ingest", "segment", "score", "report"])
+def test_a_scan_whose_process_dies_each_time_is_set_aside_and_the_next_version_tries_again(called, monkeypatch, step):
+    results = Path("results")
+    for _ in range(chain.MOST_TRIES):
+        interrupted(step, MemoryError(), results)
+    called.clear()
+    row = chain.process(SCAN, results)
+    assert step not in called
+    if step == "report":
+        assert "died 3 times" in progress.last_file(results, step, SCAN.scan_id).read_text()
+    else:
+        assert (row["status"], row["stage"], row["reason_code"]) == ("quarantined", step, "process_died")
+        assert "rerun-failed" in row["reason"]
+        tables.INGEST_SCANS["reason"].parse(row["reason"])
+    monkeypatch.setitem(steps.VERSIONS, step, "next")
+    assert chain.process(SCAN, results)["status"] == "ok"
+
+
+def test_a_process_that_is_never_heard_of_again_counts_too(called):
+    """As SIGKILL leaves it: begun, not ended."""
+    results = Path("results")
+    for tries in range(1, chain.MOST_TRIES + 1):
+        progress.write_record(results, progress.read_record(results, SCAN.scan_id) | {"tries": tries})
+    assert chain.process(SCAN, results)["reason_code"] == "process_died"
+
+
+def test_a_full_disk_is_not_the_scans_doing(called):
+    for _ in range(chain.MOST_TRIES + 1):
+        interrupted("segment", OSError(errno.ENOSPC, "No space left on device"), Path("results"))
+    assert chain.process(SCAN, Path("results"))["status"] == "ok"
+
+
+def test_one_step_alone_is_done_whether_current_or_not_and_needs_the_one_before(called, done):
+    chain.run_step("score", SCAN, done)
+    assert called == ["score"]
+    other = tables.Scan("sub-2_ses-01_knee-L", "sub-2", "ses-01", "L", ("input",))
+    with pytest.raises(tables.UsageError, match="run the stage before this one first"):
+        chain.run_step("score", other, done)

@@ -1,0 +1,22 @@
+# Granularity `chunk`: one job takes many scans through all their steps, in processes that import and load once.
+# A scan's id alone decides its chunk, so a new scan touches one chunk, and there only the new scan is worked on.
+CHUNKS = progress.members(SCANS.values(), settings["chunks"])
+
+
+rule process_chunk:
+    input:
+        lambda wildcards: truth_of(scan.scan_id for scan in CHUNKS[wildcards.chunk]),
+    output:
+        "results/progress/chunk-{chunk}_done.json",
+    log:
+        "logs/process/chunk-{chunk}.log",
+    conda:
+        "../envs/kneeline.yaml"
+    params:
+        scans=settings["scans"],
+        rows=lambda wildcards: [progress.row_digest(scan) for scan in CHUNKS[wildcards.chunk]],
+        made_by=OF_ONE_SCAN,
+    threads: 1
+    shell:
+        "kneeline process --scans {params.scans:q} --chunk {wildcards.chunk} --workers {threads} --stamp {output}"
+        " > {log} 2>&1"

@@ -1,0 +1,17 @@
+# Granularity `scan`: one job takes one scan through all its steps, and does again only those that are not current.
+# Its stamp is the only output that Snakemake may remove; what the steps wrote stays when a job fails.
+rule process_scan:
+    input:
+        simulated_paths,
+    output:
+        "results/progress/{scan}_done.json",
+    log:
+        "logs/process/{scan}.log",
+    conda:
+        "../envs/kneeline.yaml"
+    params:
+        scans=settings["scans"],
+        row=scan_row,
+        made_by=OF_ONE_SCAN,
+    shell:
+        "kneeline process --scans {params.scans:q} --scan {wildcards.scan} --stamp {output} > {log} 2>&1"
