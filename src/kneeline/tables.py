@@ -682,13 +682,19 @@ JOINT_CELLS = Table(
 
 DOSE_RESPONSE = Table(
     "cohort/dose_response",
-    "adjusted odds ratio of a higher grade along weekly distance, straight and as a spline",
+    "adjusted association of an outcome with weekly distance, against a reference, straight and as a spline",
     (
         Column("outcome", "text", "column of the analysis table", needed=True),
         Column("shape", "text", "form of the curve", allowed=("linear", "spline"), needed=True),
         Column("weekly_distance_km", "float", "where on the curve", needed=True),
-        Column("reference_km", "float", "distance with odds ratio 1"),
-        Column("odds_ratio", "float", "of a higher grade, against the reference"),
+        Column("reference_km", "float", "distance that the others are compared with"),
+        Column(
+            "scale",
+            "text",
+            "what the estimate is",
+            allowed=("odds_ratio", "mean_ratio", "mean_difference"),
+        ),
+        Column("estimate", "float", "against the reference"),
         Column("ci_low", "float", "lower end of the 95 % interval"),
         Column("ci_high", "float", "upper end"),
         Column("n_participants", "int", "runners in the model"),

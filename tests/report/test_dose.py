@@ -16,8 +16,8 @@ POINTS = ((20.0, 0.5), (32.0, 1.0), (60.0, 4.0))
 
 def curve(outcome, shape, points=POINTS):
     return [
-        {"outcome": outcome, "shape": shape, "weekly_distance_km": km, "reference_km": 32.0, "odds_ratio": ratio,
-         "ci_low": ratio / 2, "ci_high": ratio * 2, "n_participants": 22, "n_knees": 22}
+        {"outcome": outcome, "shape": shape, "weekly_distance_km": km, "reference_km": 32.0, "estimate": ratio,
+         "scale": "odds_ratio", "ci_low": ratio / 2, "ci_high": ratio * 2, "n_participants": 22, "n_knees": 22}
         for km, ratio in points
     ]  # fmt: skip
 
@@ -37,12 +37,13 @@ def built(results, tmp_path, made):
     rows = tables.read_table(folder / "cohort/estimates.tsv", tables.ESTIMATES)
     common = {"scale": "other", "n_participants": 22, "n_knees": 22, "term": "distance, any association"}
     rows += [
-        {**common, "model": dose.SPLINE_MODEL, "outcome": "signal_grade", "estimate": 1.2, "status": "estimated"},
-        {**common, "model": dose.SPLINE_MODEL, "outcome": "effusion_grade", "status": "refused",
+        {**common, "model": "cumulative_logit" + dose.SPLINE, "outcome": "signal_grade", "estimate": 1.2,
+         "status": "estimated"},
+        {**common, "model": "cumulative_logit" + dose.SPLINE, "outcome": "effusion_grade", "status": "refused",
          "reason": "few_distances: 13 distinct <b>weekly</b> distances"},
-        {**common, "model": dose.CUT_MODEL, "outcome": "signal_grade", "term": "distance_from_32_km",
+        {**common, "model": "cumulative_logit" + dose.CUT, "outcome": "signal_grade", "term": "distance_from_32_km",
          "scale": "odds_ratio", "estimate": 1.7, "ci_low": 0.6, "ci_high": 4.9, "status": "estimated"},
-        {**common, "model": dose.CUT_MODEL, "outcome": "effusion_grade", "term": "distance_from_32_km",
+        {**common, "model": "cumulative_logit" + dose.CUT, "outcome": "effusion_grade", "term": "distance_from_32_km",
          "scale": "odds_ratio", "status": "refused", "reason": "sparse: 3 runners"},
     ]  # fmt: skip
     tables.write_table(folder / "cohort/estimates.tsv", rows, tables.ESTIMATES)
@@ -78,6 +79,22 @@ def test_runners_with_two_knees_or_a_gap_are_counted_as_the_model_counts_them():
     knees = [knee, knee, {**knee, "participant_id": "b", "weekly_distance_km": 10.0}]
     knees += [{**knee, "participant_id": "c", name: None} for name in ("signal_grade", "strike_style", "sex")]
     assert dose.modelled_distances(knees, "signal_grade", ["sex"]) == [10.0, 30.0]
+    assert dose.modelled_distances(knees, "signal_grade", ["sex", "recorded_of_nobody"]) == [10.0, 30.0]
+
+
+def test_fluid_counts_where_the_pouch_is_in_view():
+    knee = {"participant_id": "a", "fluid_ml": 3.0, "pouch_in_view": True, "strike_style": "mixed"}
+    knees = [{**knee, "weekly_distance_km": 30.0}]
+    knees += [{**knees[0], "participant_id": "b", "pouch_in_view": False}]
+    assert dose.modelled_distances(knees, "log_fluid_ml", []) == [30.0]
+
+
+def test_a_difference_has_a_plain_axis_around_zero():
+    points = [
+        {**row, "scale": "mean_difference"} for row in curve("total", "linear", [(20, -1.0), (32, 0.0), (60, 2.0)])
+    ]
+    (x0, y0), (x1, y1), (x2, y2) = drawn(dose.plot_dose(points, [20.0], 32, "d", "Dose"), "linear-curve")
+    assert (y0 - y1) / (y1 - y2) == pytest.approx(0.5, rel=1e-4)
 
 
 def test_the_axis_is_logarithmic_and_distances_are_to_scale():

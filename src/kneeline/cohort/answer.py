@@ -41,6 +41,8 @@ class Answer:
         One a term of the data, in its order.
     method
         How it was done, in words.
+    covariance
+        (p, p) of the terms on the model's own scale; None where errors are not made of one.
     df
         Degrees of freedom of the intervals; None for normal or profile intervals.
     extras
@@ -52,6 +54,7 @@ class Answer:
     scale: str
     terms: tuple[Coefficient, ...]
     method: str
+    covariance: np.ndarray | None = None
     df: float | None = None
     extras: tuple[tuple[str, Coefficient], ...] = ()
     warnings: tuple[str, ...] = ()

@@ -1,18 +1,19 @@
-"""Dose response: how the odds of a higher grade go along weekly distance, straight and as a restricted cubic spline."""
+"""Dose response: how an outcome goes along weekly distance, straight and as a restricted cubic spline."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from kneeline.cohort.design import Data, complete_cases
-from kneeline.cohort.ordinal import OrdinalFit, fit_cumulative_logit
+from kneeline.cohort.answer import RATIOS, Answer
+from kneeline.cohort.asking import answer_or_reason
+from kneeline.cohort.design import Data, complete_cases, one_a_runner
+from kneeline.cohort.families import Family, family
 from kneeline.cohort.questions import Question, adjusted_question
-from kneeline.cohort.refusals import refuse_model
 from kneeline.cohort.settings import Settings
 from kneeline.cohort.spline import harrell_knots, rcs_basis
 from kneeline.errors import Refusal
@@ -22,52 +23,59 @@ from kneeline.tables import Row
 DISTINCT_PER_KNOT = 5
 MANY_RUNNERS = 100
 GRID_KM = 5
+TESTS = ("distance, any association", "distance, departure from a straight line")
 
 
 def dose_response(knees: Sequence[Row], outcome: str, settings: Settings) -> tuple[list[Row], list[Row]]:
     """Rows of ESTIMATES (tests of distance) and of DOSE_RESPONSE (the two curves, none when refused).
 
     The spline takes the place of the linear term in the adjusted model; knots at Harrell's quantiles of the runners'
-    distances, 3 of them, 4 from 100 runners on. Odds ratios are against the distance cut, or the median distance when
+    distances, 3 of them, 4 from 100 runners on. The curves are against the distance cut, or the median distance when
     nobody runs that far or that little.
     """
     adjusted = adjusted_question(settings)
     data = complete_cases(knees, outcome, adjusted.terms, settings)
-    common: Row = {"model": "cumulative_logit_spline", "outcome": outcome, "scale": "other"}
+    kind = family(outcome, data)
+    common: Row = {"model": f"{kind.name}_spline", "outcome": outcome, "scale": "other"}
     common |= {"n_participants": data.n_runners, "n_knees": data.n_knees}
-    tests = ("distance, any association", "distance, departure from a straight line")
     try:
-        _check(data, outcome, adjusted, settings)
+        straight = _answer(kind, data, outcome, adjusted, settings)
+        if settings.distance_term in data.left_out:
+            raise Refusal(*data.left_out[settings.distance_term].split(": ", 1))
         knots = _knots(data)
-        fit, kilometres = _fit(data, knots, settings)
+        bent = _with_spline(data, knots, settings)
+        spline = _answer(kind, bent, outcome, adjusted, settings)
     except Refusal as refusal:
         reason = f"{refusal.code}: {refusal.reason}"
-        return [{**common, "term": term, "status": "refused", "reason": reason} for term in tests], []
-    covariance = fit.cluster_covariance(data.runners)
-    n_bends = len(knots) - 1
-    places = range(fit.n_thresholds, fit.n_thresholds + n_bends)
+        return [{**common, "term": term, "status": "refused", "reason": reason} for term in TESTS], []
     method = (
-        f"adjusted cumulative logit with a restricted cubic spline of distance, knots at "
+        f"adjusted {kind.name.replace('_', ' ')} with a restricted cubic spline of distance, knots at "
         f"{', '.join(f'{knot:.1f}' for knot in knots)} km; runner-clustered Wald F test, the estimate is F"
     )
     rows = []
-    for term, which in zip(tests, (list(places), list(places)[1:]), strict=True):
-        f = float(fit.params[which] @ np.linalg.solve(covariance[np.ix_(which, which)], fit.params[which])) / len(which)
-        p = float(stats.f.sf(f, len(which), data.n_runners - 1))
+    for term, first in zip(TESTS, (0, 1), strict=True):
+        f, p = wald_f(spline, range(first, len(knots) - 1))
         rows.append({**common, "term": term, "estimate": f, "p_value": p, "status": "estimated", "method": method})
-    return rows, _curves(data, outcome, fit, covariance, kilometres, knots, settings)
+    return rows, _curves(data, outcome, straight, spline, knots, settings)
 
 
-def _check(data: Data, outcome: str, adjusted: Question, settings: Settings) -> None:
-    if reason := refuse_model(data, outcome, adjusted, settings, "cumulative_logit"):
-        code, _, rest = reason.partition(": ")
-        raise Refusal(code or "no_data", rest)
-    if settings.distance_term in data.left_out:
-        raise Refusal("constant", f"all {data.n_runners} runners have the same weekly distance, or it is not known")
+def wald_f(answer: Answer, which: Sequence[int]) -> tuple[float, float]:
+    """F statistic and p-value of the terms at these places being 0 together."""
+    which = list(which)
+    values = np.array([answer.terms[i].value for i in which])
+    f = float(values @ np.linalg.solve(answer.covariance[np.ix_(which, which)], values)) / len(which)
+    return f, float(stats.f.sf(f, len(which), answer.df))
+
+
+def _answer(kind: Family, data: Data, outcome: str, question: Question, settings: Settings) -> Answer:
+    answer = answer_or_reason(kind, data, outcome, question, settings)
+    if isinstance(answer, str):
+        raise Refusal(*answer.split(": ", 1))
+    return answer
 
 
 def _knots(data: Data) -> np.ndarray:
-    distances = [row["weekly_distance_km"] for row in {row["participant_id"]: row for row in data.knees}.values()]
+    distances = [row["weekly_distance_km"] for row in one_a_runner(data)]
     n_knots = 4 if len(distances) >= MANY_RUNNERS else 3
     distinct, needed = len(set(distances)), DISTINCT_PER_KNOT * n_knots
     knots = harrell_knots(distances, n_knots)
@@ -78,15 +86,13 @@ def _knots(data: Data) -> np.ndarray:
     return knots
 
 
-def _fit(data: Data, knots: np.ndarray, settings: Settings) -> tuple[OrdinalFit, np.ndarray]:
+def _with_spline(data: Data, knots: np.ndarray, settings: Settings) -> Data:
+    """The data with the spline's columns, first, for the linear one."""
     kilometres = np.array([row["weekly_distance_km"] for row in data.knees], dtype=float)
     others = [i for i, term in enumerate(data.terms) if term != settings.distance_term]
-    names = [f"spline_{i}" for i in range(len(knots) - 1)] + [data.terms[i] for i in others]
+    names = [f"spline_{i}" for i in range(len(knots) - 1)]
     x = np.hstack([_basis(kilometres, knots, settings), data.x[:, others]])
-    n_parameters = x.shape[1] + len(np.unique(data.y)) - 1
-    if data.n_runners < 2 * n_parameters:
-        raise Refusal("too_few_runners", f"{data.n_runners} runners for a model of {n_parameters} parameters")
-    return fit_cumulative_logit(data.y.astype(int), x, names), kilometres
+    return replace(data, x=x, terms=(*names, *(data.terms[i] for i in others)))
 
 
 def _basis(kilometres: np.ndarray, knots: np.ndarray, settings: Settings) -> np.ndarray:
@@ -94,30 +100,30 @@ def _basis(kilometres: np.ndarray, knots: np.ndarray, settings: Settings) -> np.
 
 
 def _curves(
-    data: Data, outcome: str, spline: OrdinalFit, covariance: np.ndarray, kilometres: np.ndarray, knots: np.ndarray,
-    settings: Settings,
-) -> list[Row]:  # fmt: skip
-    low, high, cut = float(kilometres.min()), float(kilometres.max()), float(settings.distance_cut_km)
-    reference = cut if low <= cut <= high else float(np.median(kilometres))
+    data: Data, outcome: str, straight: Answer, spline: Answer, knots: np.ndarray, settings: Settings
+) -> list[Row]:
+    distances = [row["weekly_distance_km"] for row in data.knees]
+    low, high, cut = float(min(distances)), float(max(distances)), float(settings.distance_cut_km)
+    reference = cut if low <= cut <= high else float(np.median(distances))
     grid = [float(km) for km in range(0, math.ceil(high) + 1, GRID_KM) if low <= km <= high]
     at = np.array(sorted({*grid, low, high, reference}))
-    straight = fit_cumulative_logit(data.y.astype(int), data.x, data.terms)
-    place = straight.n_thresholds + data.terms.index(settings.distance_term)
-    robust = straight.cluster_covariance(data.runners)
-    j, k = spline.n_thresholds, spline.n_thresholds + len(knots) - 1
-    shapes = (
-        ("linear", ((at - reference) / settings.distance_unit_km)[:, None], straight.params[[place]],
-         robust[place : place + 1, place : place + 1]),
-        ("spline", _basis(at, knots, settings) - _basis(np.array([reference]), knots, settings), spline.params[j:k],
-         covariance[j:k, j:k]),
-    )  # fmt: skip
-    reach = float(stats.t.ppf(0.975, data.n_runners - 1))
+    line = ((at - reference) / settings.distance_unit_km)[:, None]
+    bend = _basis(at, knots, settings) - _basis(np.array([reference]), knots, settings)
+    place = data.terms.index(settings.distance_term)
     rows = []
-    for (shape, basis, params, variance), i in itertools.product(shapes, range(len(at))):
-        log_or = float(basis[i] @ params)
-        se = math.sqrt(max(0.0, float(basis[i] @ variance @ basis[i])))
-        row: Row = {"outcome": outcome, "shape": shape, "weekly_distance_km": float(at[i]), "reference_km": reference}
-        row |= {"odds_ratio": math.exp(log_or), "ci_low": math.exp(log_or - reach * se)}
-        row |= {"ci_high": math.exp(log_or + reach * se)}
-        rows.append(row | {"n_participants": data.n_runners, "n_knees": data.n_knees})
+    for shape, answer, basis, which in (
+        ("linear", straight, line, [place]),
+        ("spline", spline, bend, list(range(len(knots) - 1))),
+    ):
+        params = np.array([answer.terms[i].value for i in which])
+        value = basis @ params
+        variance = np.einsum("ij,jk,ik->i", basis, answer.covariance[np.ix_(which, which)], basis)
+        reach = stats.t.ppf(0.975, answer.df) * np.sqrt(np.clip(variance, 0, None))
+        curve = np.column_stack([value, value - reach, value + reach])
+        curve = np.exp(curve) if answer.scale in RATIOS else curve
+        common: Row = {"outcome": outcome, "shape": shape, "scale": answer.scale, "reference_km": reference}
+        common |= {"n_participants": data.n_runners, "n_knees": data.n_knees}
+        for km, ends in zip(at, curve, strict=True):
+            estimate = dict(zip(("estimate", "ci_low", "ci_high"), map(float, ends), strict=True))
+            rows.append({**common, "weekly_distance_km": float(km), **estimate})
     return rows

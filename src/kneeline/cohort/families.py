@@ -13,7 +13,7 @@ On rows of KNEES, `design.complete_cases(knees, outcome, question.terms, setting
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +21,10 @@ import numpy as np
 from kneeline.cohort.answer import Answer, Coefficient, wald
 from kneeline.cohort.design import Data
 from kneeline.cohort.firth import fit_firth
+from kneeline.cohort.mixed import NODES, fit_random_intercept
 from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.outcomes import OUTCOMES
+from kneeline.cohort.sandwich import leverage_corrected_covariance
 from kneeline.errors import Refusal
 
 # A sum with more values than this is a measurement rather than a scale: it has a mean, and a threshold for each value
@@ -50,16 +52,61 @@ def family(outcome: str, data: Data) -> Family:
 
 
 def fit_ordinal(data: Data) -> Answer:
-    """Proportional odds, runner-clustered errors: observed Hessian, factor G/(G - 1), Student's t on G - 1."""
+    """Proportional odds; errors clustered by runner and corrected for leverage, Student's t on G - 1."""
     fit = fit_cumulative_logit(data.y.astype(int), data.x, data.terms)
-    errors = np.sqrt(np.diag(fit.cluster_covariance(data.runners)))
-    df = data.n_runners - 1
-    found = wald(fit.names, fit.params, errors, df)
+    covariance, df = fit.cluster_covariance(data.runners), data.n_runners - 1
+    found = wald(fit.names, fit.params, np.sqrt(np.diag(covariance)), df)
+    j = fit.n_thresholds
+    method = f"cumulative logit (proportional odds), maximum likelihood; {_clustered(df)}"
+    return Answer("odds_ratio", found[j:], method, covariance[j:, j:], df, _thresholds(found[:j]))
+
+
+def fit_partial(data: Data, freed: Sequence[str]) -> Answer:
+    """Cumulative logit in which the `freed` terms have an odds ratio of their own at each cut-point.
+
+    Errors as in `fit_ordinal`. Terms of the answer: the freed ones, as `rearfoot at grade >= 1`, then the others.
+    """
+    free = np.isin(data.terms, list(freed))
+    kept = [name for name, is_free in zip(data.terms, free, strict=True) if not is_free]
+    freed = [name for name in data.terms if name not in kept]
+    fit = fit_cumulative_logit(data.y.astype(int), data.x[:, ~free], kept, nominal=data.x[:, free], nominal_names=freed)
+    covariance, df = fit.cluster_covariance(data.runners), data.n_runners - 1
+    found = wald(fit.names, fit.params, np.sqrt(np.diag(covariance)), df)
+    j, p = fit.n_thresholds, len(kept)
+    cuts = [f"{name} at grade >= {level}" for name in freed for level in fit.levels[1:]]
+    at_cuts = tuple(one._replace(name=cut) for one, cut in zip(found[j + p :], cuts, strict=True))
+    order = [*range(j + p, len(found)), *range(j, j + p)]
     method = (
-        f"cumulative logit (proportional odds), maximum likelihood; sandwich errors clustered by runner, t with {df} df"
+        f"cumulative logit with partial proportional odds ({' and '.join(freed)} free at each cut), "
+        f"maximum likelihood; {_clustered(df)}"
     )
-    cuts = tuple(("log_odds", cut._replace(name=f"threshold {cut.name}", p=None)) for cut in found[: fit.n_thresholds])
-    return Answer("odds_ratio", found[fit.n_thresholds :], method, df, cuts)
+    terms = at_cuts + found[j : j + p]
+    return Answer("odds_ratio", terms, method, covariance[np.ix_(order, order)], df, _thresholds(found[:j]))
+
+
+def fit_mixed(data: Data) -> Answer:
+    """Cumulative logit with a random intercept a runner: odds ratios within one runner, and the latent ICC."""
+    fit = fit_random_intercept(data.y.astype(int), data.x, data.terms, data.runners)
+    j, k, df = fit.without.n_thresholds, len(fit.params), data.n_runners - 1
+    covariance = fit.covariance[:k, :k]
+    found = wald(fit.names, fit.params, np.sqrt(np.diag(covariance)), df)
+    icc = Coefficient("ICC, latent scale", fit.icc, None, *(fit.icc_interval() or (np.nan, np.nan)), fit.spread_p())
+    said = () if fit.sigma else ("no spread between runners was found: this is the model without the intercept",)
+    method = (
+        f"cumulative logit with a random intercept a runner, {NODES}-point adaptive Gauss-Hermite quadrature, errors "
+        f"from the observed information, t with {df} df; odds ratios hold within a runner and lie further from 1 than "
+        "those over all runners; p of the ICC from half a chi-square"
+    )
+    extras = (*_thresholds(found[:j]), ("icc", icc))
+    return Answer("odds_ratio", found[j:], method, covariance[j:, j:], df, extras, said)
+
+
+def _thresholds(found: Sequence[Coefficient]) -> tuple[tuple[str, Coefficient], ...]:
+    return tuple(("log_odds", cut._replace(name=f"threshold {cut.name}", p=None)) for cut in found)
+
+
+def _clustered(df: float) -> str:
+    return f"sandwich errors clustered by runner, corrected for leverage (CR2), t with {df} df"
 
 
 def fit_log_linear(data: Data) -> Answer:
@@ -73,18 +120,19 @@ def fit_linear(data: Data) -> Answer:
 
 
 def _least_squares(data: Data, scale: str, what: str) -> Answer:
-    """Runner-clustered errors (statsmodels)."""
-    from statsmodels.regression.linear_model import OLS
-
+    """Runner-clustered errors as of `fit_ordinal`."""
     design = _with_intercept(data)
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise Refusal("collinear", "a term is constant or a sum of others; leave it out")
     if np.ptp(data.y) == 0:
         raise Refusal("one_level", "every knee has the same value")
+    params = np.linalg.lstsq(design, data.y, rcond=None)[0]
+    inverse, scores = np.linalg.inv(design.T @ design), design * (data.y - design @ params)[:, None]
+    informations = design[:, :, None] * design[:, None, :]
+    covariance = leverage_corrected_covariance(inverse, scores, informations, data.clusters)
     df = data.n_runners - 1
-    fit = OLS(data.y, design).fit(cov_type="cluster", cov_kwds={"groups": data.clusters}, use_t=True)
-    found = wald(("intercept", *data.terms), fit.params, fit.bse, df)
-    return Answer(scale, found[1:], f"{what}; sandwich errors clustered by runner, t with {df} df", df)
+    found = wald(("intercept", *data.terms), params, np.sqrt(np.diag(covariance)), df)
+    return Answer(scale, found[1:], f"{what}; {_clustered(df)}", covariance[1:, 1:], df)
 
 
 def fit_gee(data: Data) -> Answer:
@@ -106,7 +154,7 @@ def fit_gee(data: Data) -> Answer:
     found = wald(("intercept", *data.terms), fit.params, fit.bse, df)
     kind = "exchangeable" if paired else "independence"
     method = f"GEE logit of grade 1 or more by knee, {kind} within runner, Mancl-DeRouen errors, t with {df} df"
-    return Answer("odds_ratio", found[1:], method, df)
+    return Answer("odds_ratio", found[1:], method, fit.cov_params()[1:, 1:], df)
 
 
 def fit_penalised(data: Data) -> Answer:

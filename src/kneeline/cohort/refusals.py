@@ -35,17 +35,23 @@ def refuse_model(data: Data, outcome: str, question: Question, settings: Setting
     if len(values) < 2:
         word = f"grade {values[0]:g}" if OUTCOMES[outcome].kind == "graded" else "the same value"
         return f"one_level: all {len(data.y)} knees have {word}; an association needs at least two"
-    n_parameters = count_parameters(data, family)
-    if data.n_runners < RUNNERS_PER_PARAMETER * n_parameters:
-        return (
-            f"too_few_runners: {data.n_runners} runners for a model of {n_parameters} parameters; "
-            f"at least {RUNNERS_PER_PARAMETER} runners a parameter are needed"
-        )
+    if reason := too_few_runners(data, count_parameters(data, family)):
+        return reason
     if not data.terms:
         return "; ".join(dict.fromkeys(data.left_out.values()))
     if any(":" in term for term in question.terms):
         return _sparse(data, settings, joint=True)
     return None
+
+
+def too_few_runners(data: Data, n_parameters: int) -> str | None:
+    """Rule 2."""
+    if data.n_runners >= RUNNERS_PER_PARAMETER * n_parameters:
+        return None
+    return (
+        f"too_few_runners: {data.n_runners} runners for a model of {n_parameters} parameters; "
+        f"at least {RUNNERS_PER_PARAMETER} runners a parameter are needed"
+    )
 
 
 def refuse_term(term: str, data: Data, question: Question, settings: Settings) -> str | None:

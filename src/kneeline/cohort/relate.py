@@ -8,13 +8,17 @@ from kneeline.cohort.asking import ask
 from kneeline.cohort.design import complete_cases
 from kneeline.cohort.detectable import power_rows
 from kneeline.cohort.dichotomy import binary_rows, exact_row
-from kneeline.cohort.families import family
-from kneeline.cohort.joint import additive_rows
+from kneeline.cohort.evalue import e_value_rows
+from kneeline.cohort.families import Family, family, fit_mixed
+from kneeline.cohort.impute import imputed_rows
+from kneeline.cohort.interaction import additive_rows
 from kneeline.cohort.outcomes import OUTCOMES, outcome_value
-from kneeline.cohort.proportionality import proportional_odds_rows
+from kneeline.cohort.proportionality import partial_rows, proportional_odds_rows
 from kneeline.cohort.questions import adjusted_question, questions
 from kneeline.cohort.settings import STRIKE, Settings
 from kneeline.tables import Row
+
+MIXED = Family("random_intercept", "odds_ratio", fit_mixed)
 
 
 def relate(knees: Sequence[Row], settings: Settings) -> list[Row]:
@@ -31,9 +35,13 @@ def relate_outcome(knees: Sequence[Row], outcome: str, settings: Settings) -> li
     rows = []
     for question in questions(settings):
         rows += ask(family, knees, outcome, question, settings)
+    rows += imputed_rows(knees, outcome, settings)
     if is_ordinal(knees, outcome, settings):
-        rows += proportional_odds_rows(knees, outcome, settings)
+        rows += e_value_rows(rows, knees, settings)
+        rows += ask(MIXED, knees, outcome, adjusted_question(settings), settings)
     if outcome in settings.graded_outcomes:
+        rows += proportional_odds_rows(knees, outcome, settings)
+        rows += partial_rows(knees, outcome, settings)
         rows += binary_rows(knees, outcome, settings)
         if STRIKE in settings.exposures:
             rows += [exact_row(knees, outcome, settings), *power_rows(knees, outcome, settings)]

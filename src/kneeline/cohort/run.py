@@ -16,7 +16,7 @@ from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
-from kneeline.cohort.relate import has_outcome, is_ordinal, relate
+from kneeline.cohort.relate import has_outcome, relate
 from kneeline.cohort.settings import DISTANCE, Settings, read_settings
 from kneeline.cohort.table_one import table_one
 from kneeline.cohort.total import add_totals, runner_totals
@@ -84,11 +84,10 @@ def estimate(knees: Sequence[Row], settings: Settings) -> tuple[list[Row], list[
     rows, curves = relate(knees, settings), []
     if DISTANCE in settings.exposures:
         for outcome in settings.ordered_outcomes:
-            if not (has_outcome(knees, outcome) and is_ordinal(knees, outcome, settings)):
-                continue
-            tests, curve = dose_response(knees, outcome, settings)
-            rows += tests
-            curves += curve
+            if has_outcome(knees, outcome):
+                tests, curve = dose_response(knees, outcome, settings)
+                rows += tests
+                curves += curve
     for row in rows:
         row["role"] = settings.role(row["outcome"])
     adjust_p_values(rows, settings)

@@ -1,4 +1,4 @@
-"""Dose response on the page: odds along weekly distance, straight and as a spline, with what the cut alone says."""
+"""Dose response on the page: outcomes along weekly distance, straight and as a spline, with what the cut alone says."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from kneeline.report.plots import BLUE, GRID, ORANGE, SOFT, outcome_words, rende
 from kneeline.report.words import estimate, interval
 from kneeline.tables import Row
 
-SPLINE_MODEL, CUT_MODEL = "cumulative_logit_spline", "cumulative_logit_crude_distance_cut"
-SPAN = (0.05, 20.0)  # odds ratios; what lies beyond is cut off, and the caption says so
+SPLINE, CUT = "_spline", "_crude_distance_cut"  # how the models' names end
+SPAN = (0.05, 20.0)  # of ratios; what lies beyond is cut off, and the caption says so
+SCALES = {
+    "odds_ratio": "odds ratio of a higher",
+    "mean_ratio": "ratio of geometric means of",
+    "mean_difference": "difference of mean",
+}
 _LOOKS = (
     ("linear", "straight line", ORANGE, (0, (5, 2))),
     ("spline", "restricted cubic spline", BLUE, "solid"),
@@ -34,7 +39,7 @@ class Dose:
 
 def dose_figures(found: Results, config: Mapping[str, Any]) -> list[Dose]:
     """One entry an outcome that has a spline model, estimated or refused, in the order of ESTIMATES."""
-    spline = [row for row in found[tables.ESTIMATES] if row["model"] == SPLINE_MODEL]
+    spline = [row for row in found[tables.ESTIMATES] if row["model"].endswith(SPLINE)]
     curves = found[tables.DOSE_RESPONSE]
     entries = []
     for k, outcome in enumerate(dict.fromkeys(row["outcome"] for row in [*spline, *curves])):
@@ -49,7 +54,8 @@ def dose_figures(found: Results, config: Mapping[str, Any]) -> list[Dose]:
             )
             continue
         runners = modelled_distances(found.analysed, outcome, config["analysis"]["adjustment"]["main"])
-        title = f"Adjusted odds ratio of a higher {name} along weekly distance, straight and as a spline"
+        what = SCALES[points[0]["scale"]]
+        title = f"Adjusted {what} {name} along weekly distance, straight and as a spline"
         plot = plot_dose(points, runners, config["analysis"]["distance_cut_km"], f"dose-{k}-{outcome}", title)
         entries.append(Dose(name, plot, f"{_caption(points, name)} {beside}".strip()))
     return entries
@@ -57,13 +63,19 @@ def dose_figures(found: Results, config: Mapping[str, Any]) -> list[Dose]:
 
 def modelled_distances(knees: Sequence[Row], outcome: str, adjust: Sequence[str]) -> list[float]:
     """Weekly distance (km) of each runner with a knee that is complete for the adjusted model."""
-    needed = (outcome, "strike_style", "weekly_distance_km", *adjust)
-    complete = [row for row in knees if all(row.get(name) is not None for name in needed)]
+    # A covariate that is recorded of nobody was left out of the model.
+    recorded = [name for name in adjust if any(row.get(name) is not None for row in knees)]
+    needed = ("strike_style", "weekly_distance_km", *recorded)
+    known = [row for row in knees if all(row.get(name) is not None for name in needed)]
+    if outcome == "log_fluid_ml":
+        complete = [row for row in known if row.get("fluid_ml") is not None and row.get("pouch_in_view")]
+    else:
+        complete = [row for row in known if row.get(outcome) is not None]
     return sorted({row["participant_id"]: row["weekly_distance_km"] for row in complete}.values())
 
 
 def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, name: str, title: str) -> str:
-    """Both curves with 95 % bands on a log axis, the cut as a dashed line, a tick for each runner below.
+    """Both curves with 95 % bands (ratios on a log axis), the cut as a dashed line, a tick for each runner below.
 
     Parameters
     ----------
@@ -73,21 +85,26 @@ def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, na
         Weekly distances (km), one a runner.
     """
 
+    ratio_scale = points[0]["scale"] != "mean_difference"
+
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.09, 0.15, 0.87, 0.74))
-        axes.set_yscale("log")
-        axes.set_ylim(*SPAN)
-        axes.minorticks_off()
-        ticks = (0.1, 0.25, 0.5, 1, 2, 4, 10)
-        axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
-        for tick in ticks:
-            axes.axhline(tick, color=GRID, linewidth=0.6, zorder=0)
-        axes.axhline(1, color=SOFT, linewidth=1, zorder=1)
+        if ratio_scale:
+            axes.set_yscale("log")
+            axes.set_ylim(*SPAN)
+            axes.minorticks_off()
+            ticks = (0.1, 0.25, 0.5, 1, 2, 4, 10)
+            axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
+            for tick in ticks:
+                axes.axhline(tick, color=GRID, linewidth=0.6, zorder=0)
+        else:
+            axes.grid(axis="y", color=GRID, linewidth=0.6)
+        axes.axhline(1 if ratio_scale else 0, color=SOFT, linewidth=1, zorder=1)
         for shape, text, colour, dashes in _LOOKS:
             rows = sorted((row for row in points if row["shape"] == shape), key=lambda row: row["weekly_distance_km"])
             km, ratio, low, high = (
                 np.array([np.nan if row[column] is None else row[column] for row in rows])
-                for column in ("weekly_distance_km", "odds_ratio", "ci_low", "ci_high")
+                for column in ("weekly_distance_km", "estimate", "ci_low", "ci_high")
             )
             axes.fill_between(km, low, high, color=colour, alpha=0.16, linewidth=0)
             axes.plot(km, ratio, color=colour, linewidth=2, linestyle=dashes, label=text, gid=f"{shape}-curve")
@@ -101,7 +118,8 @@ def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, na
         )
         axes.set_xlim(left=0)
         axes.set_xlabel("weekly distance (km)")
-        axes.set_ylabel("odds ratio, log scale")
+        what = _short(points[0]["scale"])
+        axes.set_ylabel(f"{what}, log scale" if ratio_scale else what)
         axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
 
     return render(name, title, 760, 340, draw)
@@ -109,23 +127,30 @@ def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, na
 
 def _caption(points: Sequence[Row], name: str) -> str:
     first = points[0]
-    beyond = any(row["ci_low"] < SPAN[0] or row["ci_high"] > SPAN[1] for row in points if row["ci_low"] is not None)
+    beyond = first["scale"] != "mean_difference" and any(
+        row["ci_low"] < SPAN[0] or row["ci_high"] > SPAN[1] for row in points if row["ci_low"] is not None
+    )
     return (
-        f"Weekly distance against {name}: adjusted odds ratio of a higher grade, against {first['reference_km']:g} km "
-        f"a week; bands are pointwise 95 % intervals{', cut off at the edge of the figure' if beyond else ''}; "
-        f"{first['n_participants']} runners, {first['n_knees']} knees, a tick below for each runner. Where ticks are "
-        "few the curves rest on little."
+        f"Weekly distance against {name}: adjusted {SCALES[first['scale']]} {name}, against "
+        f"{first['reference_km']:g} km a week; bands are pointwise 95 % intervals"
+        f"{', cut off at the edge of the figure' if beyond else ''}; {first['n_participants']} runners, "
+        f"{first['n_knees']} knees, a tick below for each runner. Where ticks are few the curves rest on little."
     )
 
 
 def _cut_words(estimates: Sequence[Row], outcome: str) -> str:
     """What the cut alone says, in a sentence; nothing if it was not asked."""
-    row = next((r for r in estimates if r["model"] == CUT_MODEL and r["outcome"] == outcome), None)
+    row = next((r for r in estimates if r["model"].endswith(CUT) and r["outcome"] == outcome), None)
     if row is None:
         return ""
     if row["status"] == "refused":
         return f"The cut alone was refused ({row['reason']})."
+    what = _short(row["scale"])
     return (
-        f"The cut alone (at and above it against below, not adjusted): odds ratio {estimate(row['estimate'])} "
+        f"The cut alone (at and above it against below, not adjusted): {what} {estimate(row['estimate'])} "
         f"({interval(row['ci_low'], row['ci_high'])})."
     )
+
+
+def _short(scale: str) -> str:
+    return SCALES[scale].removesuffix(" of a higher").removesuffix(" of")
