@@ -131,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("cohort", _cohort, "relate scores to foot strike and distance")
     _add_config(sub)
+    sub.add_argument(
+        "--knees", type=Path, metavar="TABLE", help="analyse this one table of knees, by whomever they were scored"
+    )
+    sub.add_argument("--readings", type=Path, metavar="TABLE", help="with --knees: what readers graded")
     sub.add_argument("--results", type=Path, default=Path("results"))
 
     sub = command("power", _power, "say what a planned study of so many runners could show, or how many it needs")
@@ -431,10 +435,22 @@ def _collect(arguments) -> int:
 
 
 def _cohort(arguments) -> int:
-    from kneeline.cohort.run import run_cohort
+    from kneeline.cohort.doubts import doubts
+    from kneeline.cohort.run import run_cohort, run_table
+    from kneeline.cohort.runners import read_runners
     from kneeline.config import read_config
 
-    config, results = read_config(arguments.config), arguments.results
+    results = arguments.results
+    if arguments.readings and not arguments.knees:
+        raise UsageError("--readings goes with --knees; a run of scans names its readings in the config")
+    if arguments.knees:
+        settings = read_config(arguments.config)["analysis"] if arguments.config.exists() else {}
+        cohort = run_table(arguments.knees, results / "cohort", settings, arguments.readings)
+        _tell(doubts(cohort.runners))
+        print(f"{len(cohort.knees)} knees of {len(cohort.runners)} runners; tables in {results / 'cohort'}")
+        return DONE
+    config = read_config(arguments.config)
+    _tell(doubts(read_runners(config["participants"])))
     run_cohort(
         Path(config["participants"]),
         results / "ingest" / "scans.tsv",
@@ -444,6 +460,11 @@ def _cohort(arguments) -> int:
         Path(config["readings"]) if config["readings"] else None,
     )
     return DONE
+
+
+def _tell(doubts: Sequence[str]) -> None:
+    for doubt in doubts:
+        print(f"kneeline: please check: {doubt}", file=sys.stderr)
 
 
 def _power(arguments) -> int:

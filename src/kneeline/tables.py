@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kneeline import grading
+from kneeline import grading, units
 from kneeline.errors import UsageError
 
 MISSING = "n/a"
@@ -62,7 +62,8 @@ class Column:
             try:
                 value = int(text) if self.kind == "int" else float(text)
             except ValueError:
-                hint = "; decimals need a point, not a comma" if re.fullmatch(r"-?\d+,\d+", text) else ""
+                comma = re.fullmatch(r"-?\d+,\d+", text)
+                hint = "; decimals need a point, not a comma" if comma else units.guess_text(self.name, text)
                 raise ValueError(f"expected {_KINDS[self.kind]}, got {text!r}{hint}") from None
             if not math.isfinite(value):
                 raise ValueError(f"expected a finite number, got {text!r}")
@@ -73,7 +74,8 @@ class Column:
         if self.allowed and value not in self.allowed:
             raise ValueError(f"expected one of {', '.join(map(str, self.allowed))}, got {text!r}")
         if self.low is not None and value < self.low or self.high is not None and value > self.high:
-            raise ValueError(f"expected a value from {self.low} to {self.high}, got {text!r}")
+            hint = units.guess(self.name, value)
+            raise ValueError(f"expected a value from {self.low} to {self.high}, got {text!r}{hint}")
         if self.pattern and not re.fullmatch(self.pattern, value):
             raise ValueError(f"expected {self.meaning} ({self.pattern}), got {text!r}")
         return value
@@ -148,7 +150,7 @@ def read_table(path: str | os.PathLike, table: Table) -> list[Row]:
             try:
                 row[name] = table[name].parse(value) if name in row else value.strip()
             except ValueError as fault:
-                faults.append(f"line {line}, column {name}: {fault}")
+                faults.append(f"line {line}, column {name}: {fault}{_of_whom(header, values, table, name)}")
         key = tuple(row[k] for k in table.key)
         if table.key and key in seen:
             faults.append(f"line {line}: the same {', '.join(table.key)} as line {seen[key]}")
@@ -160,6 +162,14 @@ def read_table(path: str | os.PathLike, table: Table) -> list[Row]:
     return rows
 
 
+def _of_whom(header: list[str], values: list[str], table: Table, name: str) -> str:
+    """` (sub-001)`: whose row a fault is in, where the table is about participants."""
+    if name == "participant_id" or "participant_id" not in header or "participant_id" not in table.header:
+        return ""
+    who = values[header.index("participant_id")].strip()
+    return f" ({who})" if re.fullmatch(table["participant_id"].pattern or "", who) else ""
+
+
 def _header_faults(header: list[str], table: Table, delimiter: str) -> list[str]:
     faults = [f"the header names {name!r} twice" for name in sorted({n for n in header if header.count(n) > 1})]
     absent = [c.name for c in table.columns if c.name not in header and not c.optional]
@@ -167,6 +177,9 @@ def _header_faults(header: list[str], table: Table, delimiter: str) -> list[str]
         hint = ""
         if delimiter == "\t" and len(header) == 1 and re.search("[,;]", header[0]):
             hint = "; the file looks comma-separated, name it .csv or save it tab-separated"
+        unknown = [name for name in header if name not in table.header]
+        near = "; ".join(filter(None, (units.instead_of(name, unknown) for name in absent)))
+        hint += f"; is {near}" if near else ""
         faults.append(f"missing column(s) {', '.join(absent)}; found {', '.join(header) or 'nothing'}{hint}")
     return faults
 
@@ -261,6 +274,7 @@ SCANS = Table(
         Column("laterality", "text", "side of the body; may be empty, then it is looked for", allowed=("L", "R")),
         Column("path", "text", "DICOM folder or NIfTI file", needed=True),
     ),
+    key=("participant_id", "session_id", "laterality", "path"),
 )
 
 PARTICIPANTS = Table(

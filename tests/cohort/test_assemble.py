@@ -30,7 +30,6 @@ def test_nobody_is_lost_without_a_word(fabricate, tmp_path):
     knees = [
         fabricate.knee(1, "L", 1, 0),
         fabricate.knee(2, "L", 1, 0) | {"verdict": "unusable"},
-        fabricate.knee(9, "L", 1, 0),
     ]
     aside = {
         "participant_id": "sub-003",
@@ -45,24 +44,40 @@ def test_nobody_is_lost_without_a_word(fabricate, tmp_path):
     cohort = read_cohort(**fabricate.write_results(tmp_path, runners, knees, [aside]))
     steps = _steps(cohort.flow)
     assert steps["runners in the participants sheet"] == (4, None)
-    assert steps["scans in the scans table"] == (4, 4)
+    assert steps["scans in the scans table"] == (3, 3)
     assert steps["less runners without a scan"] == (1, 0)
     assert steps["less scans set aside at ingest"] == (1, 1)
-    assert steps["scored knees"] == (3, 3)
-    assert steps["less knees of runners who are not in the participants sheet"] == (1, 1)
+    assert steps["scored knees"] == (2, 2)
     assert steps["less knees with an unusable segmentation"] == (1, 1)
     assert steps["knees to analyse"] == (1, 1)
     reasons = " ".join(row["reason"] or "" for row in cohort.flow)
-    for word in ("missing_slice: slice 7 of 24 is missing", "sub-003", "sub-004", "sub-009", "sub-002"):
+    for word in ("missing_slice: slice 7 of 24 is missing", "sub-003", "sub-004", "sub-002"):
         assert word in reasons
-    assert len(cohort.knees) == 3
+    assert len(cohort.knees) == 2
     assert [row["participant_id"] for row in to_analyse(cohort)] == ["sub-001"]
-    stranger = next(row for row in cohort.knees if row["participant_id"] == "sub-009")
-    assert stranger["signal_grade"] == 1
-    assert stranger["strike_style"] is None
-    assert {row["participant_id"]: row["analysed"] for row in cohort.knees} == {
-        "sub-001": True, "sub-002": False, "sub-009": False,
-    }  # fmt: skip
+    assert {row["participant_id"]: row["analysed"] for row in cohort.knees} == {"sub-001": True, "sub-002": False}
+    assert set(cohort.scanned) == {(f"sub-00{i}", "ses-01", "L") for i in (1, 2, 3)}
+
+
+def test_a_knee_of_nobody_in_the_sheet_stops_the_stage_by_name(fabricate, tmp_path):
+    knees = [fabricate.knee(1, "L", 1, 0), fabricate.knee(9, "L", 1, 0), fabricate.knee(9, "R", 1, 0)]
+    paths = fabricate.write_results(tmp_path, [fabricate.runner(1), {"participant_id": "sub-0009"}], knees)
+    with pytest.raises(UsageError) as told:
+        read_cohort(**paths)
+    text = str(told.value)
+    assert "sub-009: in the scans table (sub-009 ses-01 L, sub-009 ses-01 R)" in text
+    assert "not in the participants sheet, which has sub-0009" in text
+    assert "1 fault(s)" in text
+
+
+def test_a_side_that_differs_between_tables_is_named(fabricate, tmp_path):
+    paths = fabricate.write_results(tmp_path, [fabricate.runner(1)], [fabricate.knee(1, "L", 0, 0)])
+    meniscus = paths["score_dir"] / "meniscus.tsv"
+    meniscus.write_text(meniscus.read_text().replace("\tL\t", "\tR\t"))
+    with pytest.raises(UsageError) as told:
+        read_cohort(**paths)
+    assert "sub-001 ses-01 R: in meniscus scores, but the scans table has side L" in str(told.value)
+    assert "sub-001 ses-01 L: scanned, but without meniscus scores" in str(told.value)
 
 
 def test_a_sheet_of_ids_only_is_analysed(fabricate, tmp_path):

@@ -30,7 +30,7 @@ def test_a_second_knee_that_says_the_same_adds_no_power():
     for one, two in zip(alone, twice, strict=True):
         assert two["estimate"] == pytest.approx(one["estimate"])
         assert two["n_knees"] == 40
-    assert "correlate by 1.00, design effect 2.00" in twice[0]["warnings"]
+    assert "correlate by 1.00: 40 knees count as 20.0" in twice[0]["warnings"]
     other = power_rows(_knees(20, 2, lambda i, k: (i // 2 + k) % 3), "signal_grade", Settings())
     assert other[0]["estimate"] > alone[0]["estimate"]
 

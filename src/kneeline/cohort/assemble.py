@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from kneeline import grading, tables
+from kneeline.cohort.input_checks import mismatched_knees, refuse, unknown_participants
 from kneeline.cohort.runners import read_runners
 from kneeline.errors import UsageError
 from kneeline.grading import highest_grade
@@ -20,11 +21,20 @@ _KEYS = list(KNEE_KEYS)
 
 @dataclass(frozen=True)
 class Cohort:
-    """Rows of KNEES (every scored knee; `total` fills in its scores), the runners' rows, rows of FLOW."""
+    """Rows of KNEES (every scored knee; `total` fills in its scores), the runners' rows, rows of FLOW.
+
+    `scanned` are the keys of all knees that were scanned, also of those set aside; a side is None where none was found.
+    """
 
     knees: list[Row]
     runners: list[Row]
     flow: list[Row]
+    scanned: tuple[tuple, ...] = ()
+
+    @property
+    def scored(self) -> set[tuple]:
+        """Keys of the rows of KNEES."""
+        return {_key(row) for row in self.knees}
 
 
 def read_cohort(participants: Path, scans: Path, score_dir: Path) -> Cohort:
@@ -37,29 +47,24 @@ def read_cohort(participants: Path, scans: Path, score_dir: Path) -> Cohort:
     """
     runners = read_runners(participants)
     statuses = tables.read_table(scans, tables.INGEST_SCANS)
+    sheet = {row["participant_id"] for row in runners}
+    refuse(str(scans), unknown_participants([_key(row) for row in statuses], sheet, "scans table"))
     meniscus = tables.read_table(Path(score_dir) / "meniscus.tsv", tables.MENISCUS)
     effusion = tables.read_table(Path(score_dir) / "effusion.tsv", tables.EFFUSION)
     knees = join_knees(statuses, meniscus, effusion, runners)
-    return Cohort(knees, runners, trace_flow(runners, statuses, knees))
+    scanned = tuple(tuple(row[name] for name in KNEE_KEYS) for row in statuses)
+    return Cohort(knees, runners, trace_flow(runners, statuses, knees), scanned)
 
 
 def join_knees(statuses: list[Row], meniscus: list[Row], effusion: list[Row], runners: list[Row]) -> list[Row]:
-    """One row of KNEES for each scan that came through, in key order.
-
-    A knee whose runner is not in the participants sheet stays, with empty runner columns.
-    """
+    """One row of KNEES for each scan that came through, in key order."""
     good = [row for row in statuses if row["status"] == "ok"]
     expected = {_key(row) for row in good}
     if len(expected) < len(good):
-        raise UsageError("two scans of the scans table came through as the same knee of the same visit; gather again")
-    for name, rows in (("meniscus", meniscus), ("effusion", effusion)):
-        found = {_key(row) for row in rows}
-        if found != expected:
-            raise UsageError(
-                f"the {name} scores and the scans table disagree about the knees that came through: "
-                f"{_names(expected - found) or 'none'} without scores, {_names(found - expected) or 'none'} "
-                "without a scan; gather the score tables again"
-            )
+        keys = [_key(row) for row in good]
+        twice = _names({key for key in keys if keys.count(key) > 1})
+        raise UsageError(f"two scans of the scans table came through as the same knee of the same visit: {twice}")
+    check_scored({"meniscus": meniscus, "effusion": effusion}, expected, all_needed=True)
     if not good:
         return []
     grades = _signal_grades(meniscus)
@@ -80,10 +85,21 @@ def join_knees(statuses: list[Row], meniscus: list[Row], effusion: list[Row], ru
         {name: None if pd.isna(value := row.get(name)) else value for name in tables.KNEES.header}
         for row in joined.to_dict("records")
     ]
-    sheet = {row["participant_id"] for row in runners}
     for row in rows:
-        row["analysed"] = row["participant_id"] in sheet and usable(row)
+        row["analysed"] = usable(row)
     return sorted(rows, key=_key)
+
+
+def check_scored(scores: Mapping[str, Iterable[Row]], expected: Collection[tuple], *, all_needed: bool) -> None:
+    """Raise UsageError when score tables speak of knees that did not come through, or (if all are needed) lack one."""
+    for name, rows in scores.items():
+        faults = mismatched_knees(expected, {_key(row) for row in rows}, f"{name} scores", all_needed=all_needed)
+        if faults:
+            raise UsageError(
+                f"the {name} scores and the scans table disagree about the knees that came through: "
+                f"{'; '.join(faults[:12])}{f'; and {len(faults) - 12} more' if len(faults) > 12 else ''}; "
+                "gather the score tables again"
+            )
 
 
 def _signal_grades(meniscus: list[Row]) -> dict[tuple, Row]:
@@ -115,21 +131,12 @@ def trace_flow(runners: list[Row], statuses: list[Row], knees: list[Row]) -> lis
         why = f"{code}: {reasons[0]}" if len(reasons) == 1 else f"{code}: {len(reasons)} different wordings"
         flow.append(_step(f"less scans set aside at {stage}", who, len(rows), f"{why} ({_names(who)})"))
     flow.append(_step("scored knees", {row["participant_id"] for row in knees}, len(knees)))
-    for step, reason, lost in (
-        (
-            "less knees of runners who are not in the participants sheet",
-            "their scores are kept, no exposure is known",
-            [row for row in knees if row["participant_id"] not in sheet],
-        ),
-        (
-            "less knees with an unusable segmentation",
-            "the segmentation's own verdict; their scores are kept but not analysed",
-            [row for row in knees if row["participant_id"] in sheet and not usable(row)],
-        ),
-    ):
+    lost = [row for row in knees if not usable(row)]
+    if lost:
         who = {row["participant_id"] for row in lost}
-        if lost:
-            flow.append(_step(step, who, len(lost), f"{reason} ({_names(who)})"))
+        reason = "the segmentation's own verdict; their scores are kept but not analysed"
+        step = "less knees with an unusable segmentation"
+        flow.append(_step(step, who, len(lost), f"{reason} ({_names(who)})"))
     kept = [row for row in knees if row["analysed"]]
     flow.append(_step("knees to analyse", {row["participant_id"] for row in kept}, len(kept)))
     return flow
@@ -140,7 +147,7 @@ def usable(knee: Row) -> bool:
 
 
 def to_analyse(cohort: Cohort) -> list[Row]:
-    """The knees that enter models and prevalences: usable, and their runner is in the participants sheet."""
+    """The knees that enter models and prevalences: those with a usable segmentation."""
     return [row for row in cohort.knees if row["analysed"]]
 
 

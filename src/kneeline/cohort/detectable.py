@@ -27,7 +27,7 @@ def power_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list[R
     for ratio in ODDS_RATIOS:
         row: Row = {"model": "power_crude_strike", "outcome": outcome, "term": f"if the odds ratio were {ratio}"}
         row |= {"scale": "other", "n_participants": len(runners), "n_knees": len(known)}
-        row["method"] = f"{FORMULA}, knees divided by the design effect of two knees of a runner"
+        row["method"] = f"{FORMULA}, knees divided by 1 + (knees a runner - 1) x correlation of two knees"
         if reason:
             rows.append({**row, "status": "refused", "reason": reason})
             continue
@@ -50,4 +50,7 @@ def _effect(grades: Sequence[int], runners: Sequence[str]) -> tuple[float, str]:
     if icc is None:
         return 1.0, "one knee a runner"
     effect = design_effect(float((count**2).sum() / count.sum()), icc)
-    return effect, f"two knees of a runner correlate by {icc:.2f}, design effect {effect:.2f}"
+    return (
+        effect,
+        f"two knees of a runner correlate by {icc:.2f}: {len(grades)} knees count as {len(grades) / effect:.1f}",
+    )

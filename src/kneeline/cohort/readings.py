@@ -6,10 +6,10 @@ alone); here each has one name. A region of None is the whole structure.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from kneeline import grading, tables
-from kneeline.cohort.assemble import REGION_GRADES
 from kneeline.tables import KNEE_KEYS, Row
 
 Knee = tuple[str, str, str | None]
@@ -62,9 +62,8 @@ def machine_grades(knees: Sequence[Row], cartilage: Sequence[Row] = (), marrow: 
     for knee in knees:
         items: dict[Item, int | None] = {DEPTH_RULE: knee["effusion_grade"]}
         items[VOLUME_RULE] = knee.get("effusion_grade_volume")
-        for column in REGION_GRADES:
-            meniscus, region = column.removesuffix("_signal_grade").split("_", 1)
-            items[f"{meniscus}_meniscus", region] = knee[column]
+        for meniscus, region in itertools.product(grading.MENISCI, grading.REGIONS):
+            items[f"{meniscus}_meniscus", region] = knee[f"{meniscus}_{region}_signal_grade"]
         for meniscus in PARTS["menisci"]:
             parts = [grade for (name, _), grade in items.items() if name == meniscus]
             items[meniscus, None] = None if None in parts else max(parts)

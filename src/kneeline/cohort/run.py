@@ -9,10 +9,12 @@ from typing import Any
 
 from kneeline import tables
 from kneeline.cohort.agreement import compare_raters
-from kneeline.cohort.assemble import read_cohort, to_analyse, usable
+from kneeline.cohort.assemble import Cohort, check_scored, read_cohort, to_analyse, usable
 from kneeline.cohort.completeness import model_flow
 from kneeline.cohort.dose import dose_response
+from kneeline.cohort.input_checks import reading_faults, refuse
 from kneeline.cohort.joint import joint_cells
+from kneeline.cohort.knee_table import read_knee_table
 from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
@@ -55,8 +57,38 @@ def run_cohort(
     cohort = read_cohort(Path(participants), Path(scans), Path(score_dir))
     cartilage = tables.read_table(Path(score_dir) / "cartilage.tsv", tables.CARTILAGE)
     marrow = tables.read_table(Path(score_dir) / "marrow.tsv", tables.MARROW)
-    read = None if readings is None else tables.read_table(readings, tables.READINGS)
+    check_scored({"cartilage": cartilage, "marrow": marrow}, cohort.scored, all_needed=False)
+    read = _read_readings(readings, cohort)
     cohort = replace(cohort, knees=add_totals(cohort.knees, cartilage, marrow, read, settings))
+    _write(cohort, read, cartilage, marrow, settings, Path(out))
+
+
+def run_table(knees: Path, out: Path, config: Mapping[str, Any], readings: Path | None = None) -> Cohort:
+    """The same from one table of knees, by whomever they were scored; see `knee_table`. Returns what was read."""
+    settings = read_settings(config)
+    cohort = read_knee_table(knees)
+    _write(cohort, _read_readings(readings, cohort), (), (), settings, Path(out))
+    return cohort
+
+
+def _read_readings(path: Path | None, cohort: Cohort) -> list[Row] | None:
+    """Rows of READINGS that fit the cohort; None without a table."""
+    if path is None:
+        return None
+    read = tables.read_table(path, tables.READINGS)
+    refuse(str(path), reading_faults(read, cohort.scanned, {row["participant_id"] for row in cohort.runners}))
+    return read
+
+
+def _write(
+    cohort: Cohort,
+    read: Sequence[Row] | None,
+    cartilage: Sequence[Row],
+    marrow: Sequence[Row],
+    settings: Settings,
+    out: Path,
+) -> None:
+    """Compute everything, then write every table."""
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
     estimates, curves = estimate(knees, settings)
