@@ -7,7 +7,7 @@ from pathlib import Path
 from kneeline import tables
 from kneeline.config import read_config
 from kneeline.errors import Refusal
-from kneeline.launch import check_sheets
+from kneeline.launch import check_sheets, sheet_doubts
 
 
 def check(config: Path, images: bool = False) -> list[str]:
@@ -24,10 +24,7 @@ def check(config: Path, images: bool = False) -> list[str]:
     settings = read_config(config)
     scans = check_sheets(settings, Path("."))
     participants = {row["participant_id"] for row in tables.read_table(settings["participants"], tables.PARTICIPANTS)}
-    faults = [
-        f"{person}: in the scans table but not in the participants table; scored, but not in the cohort analysis"
-        for person in sorted({scan.participant_id for scan in scans} - participants)
-    ]
+    faults = sheet_doubts(settings, Path("."), scans)
     faults += [
         f"{person}: in the participants table but without a scan"
         for person in sorted(participants - {scan.participant_id for scan in scans})
@@ -44,7 +41,7 @@ def check(config: Path, images: bool = False) -> list[str]:
     print(f"{len(scans)} scans of {len({scan.participant_id for scan in scans})} participants; {unknown} without side")
     for fault in faults:
         print(f"  {fault}")
-    print("nothing is wrong" if not faults else f"{len(faults)} fault(s); these scans or runners will be set aside")
+    print("nothing is wrong" if not faults else f"{len(faults)} fault(s); what they name is set aside, or should be looked at")
     return faults
 
 

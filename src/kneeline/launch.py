@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kneeline import progress, status, tables, watch
+from kneeline.cohort.doubts import doubts
+from kneeline.cohort.input_checks import reading_faults, refuse
 from kneeline.cohort.runners import read_runners
 from kneeline.config import read_config, workflow_folder
 from kneeline.errors import UsageError
@@ -59,6 +61,8 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
     scans = check_sheets(settings, directory)
     if not scans:
         raise UsageError("the scans table holds no scan; `kneeline inventory DICOM_ROOT` writes it from a folder")
+    for doubt in sheet_doubts(settings, directory, scans):
+        print(f"kneeline: please check: {doubt}", file=sys.stderr)
     results = directory / "results"
     with only_run_in(directory) as lock:
         with contextlib.chdir(directory):  # paths of the sheets
@@ -187,10 +191,31 @@ def check_sheets(settings: dict, directory: Path) -> list[tables.Scan]:
     UsageError
         With the faults of the first sheet that has any.
     """
-    read_runners(directory / settings["participants"])
+    runners = {row["participant_id"] for row in read_runners(directory / settings["participants"])}
+    scans = tables.read_scans(directory / settings["scans"])
     if settings["readings"]:
-        tables.read_table(directory / settings["readings"], tables.READINGS)
-    return tables.read_scans(directory / settings["scans"])
+        readings = tables.read_table(directory / settings["readings"], tables.READINGS)
+        refuse(str(settings["readings"]), reading_faults(readings, [_knee(scan) for scan in scans], runners))
+    return scans
+
+
+def sheet_doubts(settings: dict, directory: Path, scans: Sequence[tables.Scan]) -> list[str]:
+    """What a person should look at before a long run: unknown people, numbers that look like another unit."""
+    runners = read_runners(directory / settings["participants"])
+    ids = {row["participant_id"] for row in runners}
+    strangers = sorted({scan.participant_id for scan in scans} - ids)
+    return [
+        *(
+            f"{person}: in the scans table but not in the participants table; scored, but the cohort analysis stops "
+            "until it is there (a row with the id alone will do)"
+            for person in strangers
+        ),
+        *(f"{settings['participants']}: {doubt}" for doubt in doubts(runners)),
+    ]
+
+
+def _knee(scan: tables.Scan) -> tuple[str, str, str | None]:
+    return scan.participant_id, scan.session_id, scan.laterality
 
 
 def _wait(process: subprocess.Popen) -> int:

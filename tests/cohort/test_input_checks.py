@@ -1,6 +1,6 @@
 import pytest
 
-from kneeline import tables
+from kneeline import cli, tables
 from kneeline.cohort.doubts import doubts
 from kneeline.cohort.input_checks import reading_faults
 from kneeline.cohort.runners import read_runners
@@ -148,3 +148,27 @@ def test_doubts_name_the_runners_and_the_unit():
     assert "are these minutes a mile? 9 min a mile are 5.59 a km" in pace
     (index,) = doubts(sheet(strike_index_pct=[0.1, 0.2, 0.15, 0.7, 0.9, 0.1]))
     assert "are these shares?" in index
+
+
+def test_check_and_run_tell_the_same_before_anything_is_made(tmp_path, monkeypatch, capsys, fabricate):
+    monkeypatch.chdir(tmp_path)
+    scan = {"participant_id": "sub-001", "laterality": "L", "path": "nowhere"}
+    tables.write_table("config/scans.tsv", [scan], tables.SCANS)
+    people = [fabricate.runner(i) | {"pace_min_per_km": 9} for i in range(1, 7)]
+    tables.write_table("config/participants.tsv", people, tables.PARTICIPANTS)
+    row = {"rater_id": "anna", "reading": 1, "participant_id": "sub-001", "session_id": "ses-01", "laterality": "L"}
+    tables.write_table("readings.tsv", [row | {"structure": "effusion", "grade": 1}], tables.READINGS)
+    config = tmp_path / "config/config.yaml"
+    config.write_text("participants: config/participants.tsv\nscans: config/scans.tsv\nreadings: readings.tsv\n")
+    assert cli.main(["check"]) == 0
+    assert "config/participants.tsv: pace_min_per_km: the middle pace is 9 min a km" in capsys.readouterr().out
+    tables.write_table(
+        "readings.tsv", [row | {"laterality": "R", "structure": "effusion", "grade": 1}], tables.READINGS
+    )
+    for command in ("check", "run"):
+        assert cli.main([command]) == 2
+        assert "sub-001 ses-01 R: read by anna, but the scans table has side L" in capsys.readouterr().err
+    tables.write_table("config/scans.tsv", [scan, scan], tables.SCANS)
+    assert cli.main(["check"]) == 2
+    assert "line 3: the same participant_id, session_id, laterality, path as line 2" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
