@@ -38,6 +38,13 @@ def _find(rows, finding, quantity, group="all", assumption="", study=None):
         (ER, "effusion, before the marathon", 13, 22),
         (ER, "effusion, after the marathon", 14, 22),
         (ER, "effusion slightly increased", 4, 22),
+        (ER, "effusion new after the marathon", 1, 22),
+        (ER, "meniscus grade rose from 1 to 2 after the marathon", 1, 22),
+        (ER, "meniscus grade 1, after the marathon", 7, 22),
+        (ER, "meniscus grade 2, after the marathon", 6, 22),
+        (ER, "total score increased", 2, 22),
+        (ER, "total score improved", 0, 22),
+        (RSNA, "meniscal lesion, before the run", 0, 20),
         (RSNA, "effusion, before the run", 18, 20),
         (RSNA, "cartilage defect", 0, 20),
         (RSNA, "punctate ligament change after the run", 1, 20),
@@ -91,6 +98,21 @@ def test_cartilage_as_an_ordered_outcome(rows):
 
 def test_every_group_comparison_states_its_assumption(rows):
     assert all(row["assumption"] for row in rows if row["group"] in ("high", "low", "high against low"))
+
+
+def test_over_all_group_sizes_p_is_no_larger_than_at_equal_ones_and_the_direction_may_turn(rows):
+    """13/13 is one of the splits, so its p can be no smaller; 16/10 turns the meniscus round."""
+    over = [row for row in rows if row["quantity"].startswith("smallest Fisher's p")]
+    assert {row["finding"] for row in over} == {
+        "meniscus grade 1", "cartilage grade 1", "cartilage grade 2", "cartilage, any grade",
+        "anterior cruciate ligament grade 1",
+    }  # fmt: skip
+    for row in over:
+        at_equal = _find(rows, row["finding"], "odds ratio, conditional", "high against low", "13")
+        assert row["p_value"] <= at_equal["p_value"]
+    meniscus = next(row for row in over if row["finding"] == "meniscus grade 1")
+    low, high = meniscus["note"].split("runs from ")[1].split(" to ")
+    assert float(low) < 1 < float(high)
 
 
 def test_what_is_out_of_reach_is_said(rows):
