@@ -11,14 +11,10 @@ from kneeline.cohort.assemble import read_cohort, to_analyse
 from kneeline.cohort.completeness import model_flow
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.dichotomy import sparse_binary
-from kneeline.cohort.families import fit_gee, fit_log_linear, fit_ordinal
+from kneeline.cohort.families import fit_log_linear, fit_ordinal
 from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.relate import relate
 from kneeline.cohort.settings import Settings, read_settings
-
-# Children by pattern of wheeze at ages 7 to 10: of non-smoking, of smoking mothers (geepack::ohio).
-OHIO = """0000 237,118; 0001 10,6; 0010 15,8; 0011 4,2; 0100 16,11; 0101 2,1; 0110 7,6; 0111 3,4; 1000 24,7; 1001 3,3;
-1010 3,3; 1011 2,1; 1100 6,4; 1101 2,2; 1110 5,4; 1111 11,7"""
 
 
 def _rows(found, model, outcome="signal_grade"):
@@ -59,27 +55,6 @@ def balanced(fabricate):
 
 def _data(y, x, terms, groups):
     return Data(np.array(y), np.array(x, dtype=float), terms, np.array(groups))
-
-
-def test_gee_of_the_ohio_children():
-    # R geepack, exchangeable: coefficients; its robust errors are a little smaller than Mancl-DeRouen's.
-    y, x, child = [], [], []
-    for cell in OHIO.split(";"):
-        pattern, counts = cell.split()
-        for smoke, count in enumerate(map(int, counts.split(","))):
-            for _ in range(count):
-                number = len(child) // 4
-                for age, wheeze in zip(range(-2, 2), pattern, strict=True):
-                    y.append(int(wheeze))
-                    x.append([age, smoke, age * smoke])
-                    child.append(number)
-    assert sum(y) == 326
-    answer = fit_gee(_data(y, x, ("age", "smoke", "age:smoke"), child))
-    logs = {term.name: term.value for term in answer.terms}
-    assert logs == pytest.approx({"age": -0.14124, "smoke": 0.31383, "age:smoke": 0.07083}, abs=2e-5)
-    errors = {term.name: term.error for term in answer.terms}
-    assert errors == pytest.approx({"age": 0.05820, "smoke": 0.18784, "age:smoke": 0.08828}, rel=0.01)
-    assert all(errors[k] > robust for k, robust in {"age": 0.05820, "smoke": 0.18784, "age:smoke": 0.08828}.items())
 
 
 def test_linear_model_against_the_textbook_formula():

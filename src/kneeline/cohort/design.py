@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,27 +15,38 @@ from kneeline.grading import strike_group
 from kneeline.tables import Row
 
 
-def term_value(knee: Row, term: str, settings: Settings) -> float | None:
-    """Value of a model term for a knee; None when what it needs is missing.
+def term_column(knees: Sequence[Row], term: str, settings: Settings) -> np.ndarray:
+    """Values of a model term (n,); nan where what it needs is missing.
 
     Distance is counted from the cut, so that in a model with the product the strike term is the contrast at the cut.
     """
     if ":" in term:
-        parts = [term_value(knee, part, settings) for part in term.split(":")]
-        return None if None in parts else float(np.prod(parts))
+        return np.prod([term_column(knees, part, settings) for part in term.split(":")], axis=0)
     if term == "rearfoot":
-        group = strike_group(knee["strike_style"])
-        return None if group is None else float(group == "rearfoot")
-    if term in (settings.distance_term, settings.cut_term):
-        distance = knee["weekly_distance_km"]
-        if distance is None:
-            return None
-        if term == settings.distance_term:
-            return (distance - settings.distance_cut_km) / settings.distance_unit_km
-        return float(settings.distance_group(distance) == settings.distance_groups[1])
+        return _numbers(_is(strike_group(knee["strike_style"]), "rearfoot") for knee in knees)
     if term == "sex_M":
-        return None if knee["sex"] is None else float(knee["sex"] == "M")
-    return knee.get(term)
+        return _numbers(_is(knee["sex"], "M") for knee in knees)
+    if term == settings.distance_term:
+        kilometres = _numbers(knee["weekly_distance_km"] for knee in knees)
+        return (kilometres - settings.distance_cut_km) / settings.distance_unit_km
+    if term == settings.cut_term:
+        above = settings.distance_groups[1]
+        return _numbers(_is(settings.distance_group(knee["weekly_distance_km"]), above) for knee in knees)
+    return _numbers(knee.get(term) for knee in knees)
+
+
+def term_value(knee: Row, term: str, settings: Settings) -> float | None:
+    """The same for one knee; None when what it needs is missing."""
+    value = float(term_column([knee], term, settings)[0])
+    return None if np.isnan(value) else value
+
+
+def _is(value: str | None, wanted: str) -> bool | None:
+    return None if value is None else value == wanted
+
+
+def _numbers(values: Iterable[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Data:
     left_out: dict[str, str] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def n_runners(self) -> int:
         return len(set(self.runners))
 
@@ -73,10 +85,15 @@ class Data:
     def n_knees(self) -> int:
         return sum(row.get("n_knees", 1) for row in self.knees) if self.knees else len(self.y)
 
-    @property
+    @cached_property
     def clusters(self) -> np.ndarray:
         """Runners as whole numbers from 0 (n,)."""
         return np.unique(self.runners, return_inverse=True)[1]
+
+    @cached_property
+    def one_a_runner(self) -> list[Row]:
+        """A knee of each runner, for what is about runners."""
+        return list({row["participant_id"]: row for row in self.knees}.values())
 
     @property
     def missing_note(self) -> str | None:
@@ -92,9 +109,9 @@ def complete_cases(knees: Sequence[Row], outcome: str, terms: Iterable[str], set
     tell nothing, and must not empty the model.
     """
     terms = tuple(terms)
-    values = {outcome: [outcome_value(knee, outcome) for knee in knees]}
-    values |= {term: [term_value(knee, term, settings) for knee in knees] for term in terms}
-    frame = pd.DataFrame(values, dtype=float)
+    values = {outcome: _numbers(outcome_value(knee, outcome) for knee in knees)}
+    values |= {term: term_column(knees, term, settings) for term in terms}
+    frame = pd.DataFrame(values)
     left_out = {term: f"unrecorded: no runner has a value of {term}" for term in terms if frame[term].isna().all()}
     if not knees:
         left_out = {}
@@ -136,8 +153,3 @@ def by_runner(knees: Sequence[Row], outcome: str) -> list[Row]:
         kept[outcome] = max(kept[outcome], value)
         kept["n_knees"] += 1
     return [runners[name] for name in sorted(runners)]
-
-
-def one_a_runner(data: Data) -> list[Row]:
-    """A knee of each runner, for what is about runners."""
-    return list({row["participant_id"]: row for row in data.knees}.values())

@@ -11,7 +11,7 @@ from scipy import stats
 
 from kneeline.cohort.answer import RATIOS, Answer
 from kneeline.cohort.asking import answer_or_reason
-from kneeline.cohort.design import Data, complete_cases, one_a_runner
+from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.families import Family, family
 from kneeline.cohort.questions import Question, adjusted_question
 from kneeline.cohort.settings import Settings
@@ -75,7 +75,7 @@ def _answer(kind: Family, data: Data, outcome: str, question: Question, settings
 
 
 def _knots(data: Data) -> np.ndarray:
-    distances = [row["weekly_distance_km"] for row in one_a_runner(data)]
+    distances = [row["weekly_distance_km"] for row in data.one_a_runner]
     n_knots = 4 if len(distances) >= MANY_RUNNERS else 3
     distinct, needed = len(set(distances)), DISTINCT_PER_KNOT * n_knots
     knots = harrell_knots(distances, n_knots)

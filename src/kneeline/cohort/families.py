@@ -12,7 +12,6 @@ On rows of KNEES, `design.complete_cases(knees, outcome, question.terms, setting
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ import numpy as np
 from kneeline.cohort.answer import Answer, Coefficient, wald
 from kneeline.cohort.design import Data
 from kneeline.cohort.firth import fit_firth
+from kneeline.cohort.gee import fit_gee_logit
 from kneeline.cohort.mixed import NODES, fit_random_intercept
 from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.outcomes import OUTCOMES
@@ -54,7 +54,7 @@ def family(outcome: str, data: Data) -> Family:
 def fit_ordinal(data: Data) -> Answer:
     """Proportional odds; errors clustered by runner and corrected for leverage, Student's t on G - 1."""
     fit = fit_cumulative_logit(data.y.astype(int), data.x, data.terms)
-    covariance, df = fit.cluster_covariance(data.runners), data.n_runners - 1
+    covariance, df = fit.cluster_covariance(data.clusters), data.n_runners - 1
     found = wald(fit.names, fit.params, np.sqrt(np.diag(covariance)), df)
     j = fit.n_thresholds
     method = f"cumulative logit (proportional odds), maximum likelihood; {_clustered(df)}"
@@ -70,7 +70,7 @@ def fit_partial(data: Data, freed: Sequence[str]) -> Answer:
     kept = [name for name, is_free in zip(data.terms, free, strict=True) if not is_free]
     freed = [name for name in data.terms if name not in kept]
     fit = fit_cumulative_logit(data.y.astype(int), data.x[:, ~free], kept, nominal=data.x[:, free], nominal_names=freed)
-    covariance, df = fit.cluster_covariance(data.runners), data.n_runners - 1
+    covariance, df = fit.cluster_covariance(data.clusters), data.n_runners - 1
     found = wald(fit.names, fit.params, np.sqrt(np.diag(covariance)), df)
     j, p = fit.n_thresholds, len(kept)
     cuts = [f"{name} at grade >= {level}" for name in freed for level in fit.levels[1:]]
@@ -86,7 +86,7 @@ def fit_partial(data: Data, freed: Sequence[str]) -> Answer:
 
 def fit_mixed(data: Data) -> Answer:
     """Cumulative logit with a random intercept a runner: odds ratios within one runner, and the latent ICC."""
-    fit = fit_random_intercept(data.y.astype(int), data.x, data.terms, data.runners)
+    fit = fit_random_intercept(data.y.astype(int), data.x, data.terms, data.clusters)
     j, k, df = fit.without.n_thresholds, len(fit.params), data.n_runners - 1
     covariance = fit.covariance[:k, :k]
     found = wald(fit.names, fit.params, np.sqrt(np.diag(covariance)), df)
@@ -136,25 +136,12 @@ def _least_squares(data: Data, scale: str, what: str) -> Answer:
 
 
 def fit_gee(data: Data) -> Answer:
-    """Population-averaged logit of grade 1 or more, exchangeable within runner, Mancl-DeRouen errors (statsmodels)."""
-    from statsmodels.genmod.cov_struct import Exchangeable, Independence
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.generalized_estimating_equations import GEE
-
-    paired = data.n_runners < len(data.y)
-    structure = Exchangeable() if paired else Independence()
-    with warnings.catch_warnings():
-        # What it warns of is read from `converged` below.
-        warnings.simplefilter("ignore")
-        model = GEE(data.y >= 1, _with_intercept(data), data.clusters, family=Binomial(), cov_struct=structure)
-        fit = model.fit(cov_type="bias_reduced")
-    if not fit.converged or not np.all(np.isfinite(fit.bse)):
-        raise Refusal("not_converged", "the estimating equations did not converge; use fewer terms")
-    df = data.n_runners - 1
-    found = wald(("intercept", *data.terms), fit.params, fit.bse, df)
-    kind = "exchangeable" if paired else "independence"
-    method = f"GEE logit of grade 1 or more by knee, {kind} within runner, Mancl-DeRouen errors, t with {df} df"
-    return Answer("odds_ratio", found[1:], method, fit.cov_params()[1:, 1:], df)
+    """Population-averaged logit of grade 1 or more, exchangeable within runner, Mancl-DeRouen errors."""
+    fit, df = fit_gee_logit(data.y >= 1, _with_intercept(data), data.clusters), data.n_runners - 1
+    found = wald(("intercept", *data.terms), fit.params, np.sqrt(np.diag(fit.covariance)), df)
+    within = f"exchangeable within runner (correlation {fit.alpha:.2f})" if data.n_runners < len(data.y) else "one each"
+    method = f"GEE logit of grade 1 or more by knee, {within}, Mancl-DeRouen errors, t with {df} df"
+    return Answer("odds_ratio", found[1:], method, fit.covariance[1:, 1:], df)
 
 
 def fit_penalised(data: Data) -> Answer:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kneeline.cohort.design import Data, one_a_runner
+from kneeline.cohort.design import Data
 from kneeline.cohort.joint import runners_per_cell, sparse_cells
 from kneeline.cohort.outcomes import OUTCOMES
 from kneeline.cohort.questions import Question
@@ -62,7 +62,7 @@ def refuse_term(term: str, data: Data, question: Question, settings: Settings) -
         return _sparse(data, settings, joint=settings.distance_term in question.terms)
     if term == settings.cut_term:
         counts = dict.fromkeys(settings.distance_groups, 0)
-        for row in one_a_runner(data):
+        for row in data.one_a_runner:
             counts[settings.distance_group(row["weekly_distance_km"])] += 1
         reason = sparse_cells(counts, settings.min_joint_cell)
         return reason and f"sparse: {reason}"
@@ -71,10 +71,10 @@ def refuse_term(term: str, data: Data, question: Question, settings: Settings) -
 
 def _sparse(data: Data, settings: Settings, joint: bool) -> str | None:
     if joint:
-        counts = runners_per_cell(data.knees, settings)
+        counts = runners_per_cell(data.one_a_runner, settings)
     else:
         counts = dict.fromkeys(STRIKE_GROUPS, 0)
-        for row in one_a_runner(data):
+        for row in data.one_a_runner:
             counts[strike_group(row["strike_style"])] += 1
     reason = sparse_cells(counts, settings.min_joint_cell)
     return reason and f"sparse: {reason}"
@@ -99,7 +99,7 @@ def cautions(term: str, data: Data, outcome: str, question: Question, settings: 
             f"fewer than {COMFORTABLE_PER_PARAMETER} each"
         )
     if "rearfoot" in term:
-        guessed = sum(row["strike_method"] == "self_report" for row in one_a_runner(data))
+        guessed = sum(row["strike_method"] == "self_report" for row in data.one_a_runner)
         if guessed:
             said.append(f"strike is self-reported in {guessed} of {data.n_runners} runners, an unreliable measure")
     product = any(":" in name for name in question.terms)
