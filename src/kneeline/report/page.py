@@ -15,7 +15,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from kneeline import __version__, labels, tables
-from kneeline.report import plots, summary, words
+from kneeline.report import plots, published, readers, summary, words
 from kneeline.report.analysis import (
     grades_view,
     joint_cells_view,
@@ -137,9 +137,19 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         "doses": dose_figures(found, config),
         "models": model_blocks(found[tables.ESTIMATES]),
         "joint_cells": joint_cells_view(found),
-        "published": plain("Published counts with intervals and tests", tables.PUBLISHED, found[tables.PUBLISHED]),
+        "published": [
+            make(found[tables.PUBLISHED])
+            for make in (published.counts_view, published.groups_view, published.tests_view)
+        ],
+        "published_full": plain("Every quantity that was computed", tables.PUBLISHED, found[tables.PUBLISHED]),
         "claims": plain("Claims beside evidence", tables.CLAIMS, found[tables.CLAIMS]),
-        "agreement": plain("Agreement", tables.AGREEMENT, found[tables.AGREEMENT]),
+        "agreement": [
+            made
+            for make in (readers.grades_view, readers.many_view, readers.values_view)
+            if (made := make(found[tables.AGREEMENT])).rows
+        ],
+        "agreement_notes": readers.notes(found[tables.AGREEMENT]),
+        "agreement_full": plain("Every coefficient, with its method", tables.AGREEMENT, found[tables.AGREEMENT]),
         "confusion": plain("Pairs of grades", tables.CONFUSION, found[tables.CONFUSION]),
         "limits": summary.limits(found, config),
         "validation": validation_block(checked) if checked else None,
