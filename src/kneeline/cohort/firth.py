@@ -36,10 +36,13 @@ class FirthFit:
         """Profile penalised-likelihood interval of a coefficient (log odds)."""
         return profile_interval(self._evaluate, self._peak, self.names.index(name), level)
 
-    def likelihood_ratio(self, names: Sequence[str] | None = None) -> tuple[float, float]:
-        """Penalised likelihood-ratio chi-square and p-value of the named terms (default: all but intercept) being 0."""
+    def likelihood_ratio(self, names: Sequence[str] | None = None, at: float = 0.0) -> tuple[float, float]:
+        """Penalised likelihood-ratio chi-square and p-value of the named terms (default: all but intercept) being `at`.
+
+        The profile interval of a term holds the values of which this p is above 0.05.
+        """
         dropped = self.names[1:] if names is None else names
-        start = np.where(np.isin(self.names, list(dropped)), 0.0, self.params)
+        start = np.where(np.isin(self.names, list(dropped)), at, self.params)
         kept = [i for i, name in enumerate(self.names) if name not in dropped]
         restricted = climb(self._evaluate, start, kept, largest_step=1.0)
         statistic = max(0.0, 2 * (self._peak.value - restricted.value))
@@ -60,18 +63,38 @@ def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> F
     y = np.asarray(outcome, dtype=float)
     design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=float)])
     peak = climb(lambda params: _evaluate(params, y, design), np.zeros(design.shape[1]), largest_step=1.0)
-    errors = np.sqrt(np.diag(np.linalg.inv(peak.information)))
+    errors = np.sqrt(np.diag(np.linalg.inv(_information(peak.params, design))))
     return FirthFit(("intercept", *names), peak.params, errors, peak.value, y, design, peak)
 
 
 def _evaluate(params: np.ndarray, y: np.ndarray, design: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Penalised log-likelihood, its gradient, and minus its Hessian; where that is not positive the information."""
     eta = design @ params
     share = expit(eta)
     weight = share * (1 - share)
-    information = (design * weight[:, None]).T @ design
+    information = _information(params, design)
     sign, log_determinant = np.linalg.slogdet(information)
     if sign <= 0:
         return -np.inf, np.zeros(len(params)), np.eye(len(params))
-    leverage = weight * np.einsum("ij,jk,ik->i", design, np.linalg.inv(information), design)
+    inverse = np.linalg.inv(information)
+    leverage = weight * np.einsum("ij,jk,ik->i", design, inverse, design)
     value = float(y @ log_expit(eta) + (1 - y) @ log_expit(-eta) + 0.5 * log_determinant)
-    return value, design.T @ (y - share + leverage * (0.5 - share)), information
+    gradient = design.T @ (y - share + leverage * (0.5 - share))
+    skew = weight * (1 - 2 * share)
+    # d leverage_i = leverage_i (1 - 2 share_i) x_i - weight_i sum_k (x_i' inverse x_k)^2 skew_k x_k, taken apart into
+    # sums over i and over k, so that no matrix has n x n entries.
+    pairs = (design[:, :, None] * design[:, None, :]).reshape(len(y), -1)
+    over_i, over_k = (design * (skew / 2)[:, None]).T @ pairs, (design * skew[:, None]).T @ pairs
+    own = weight + leverage * weight - leverage * (1 - 2 * share) ** 2 / 2
+    curvature = (design * own[:, None]).T @ design + over_i @ np.kron(inverse, inverse) @ over_k.T
+    try:
+        np.linalg.cholesky(curvature)
+    except np.linalg.LinAlgError:
+        return value, gradient, information
+    return value, gradient, curvature
+
+
+def _information(params: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """Fisher information of the logit without the penalty."""
+    share = expit(design @ params)
+    return (design * (share * (1 - share))[:, None]).T @ design
