@@ -239,7 +239,9 @@ def _summary(directory: Path, scans: Path) -> int:
     print(f"\n{len(rows) - len(set_aside)} of {len(rows)} scans scored, {len(set_aside)} set aside")
     for row in set_aside:
         print(f"  {row['scan_id']}: {row['reason_code']}: {row['reason']}")
-    print(f"report: {directory / 'results' / 'report' / 'report.html'}")
+    page = directory / "results" / "report" / "report.html"
+    if page.exists():
+        print(f"report: {page}")
     return len(set_aside)
 
 
