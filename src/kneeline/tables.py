@@ -643,6 +643,12 @@ ESTIMATES = Table(
             "secondary ones",
             optional=True,
         ),
+        Column(
+            "missing_information",
+            "float",
+            "fraction of the information on the term that is missing; of imputed models",
+            optional=True,
+        ),
         Column("n_participants", "int", "runners in the model"),
         Column("n_knees", "int", "knees in the model"),
         Column("status", "text", "estimated or refused", allowed=("estimated", "refused"), needed=True),
@@ -846,6 +852,36 @@ POWER = Table(
     key=("odds_ratio", "n_participants"),
 )
 
+MACHINE_ERROR = Table(
+    "cohort/machine_error",
+    "what the machine's own error does to prevalences and odds ratios: naive beside corrected",
+    (
+        Column("outcome", "text", "column of the analysis table", needed=True),
+        Column("quantity", "text", "what is estimated", needed=True),
+        Column(
+            "scale",
+            "text",
+            "what the estimates are",
+            allowed=("proportion", "odds_ratio", "mean_difference", "risk_difference"),
+        ),
+        Column("naive", "float", "from the machine's grades as they are; n/a where there is no such thing"),
+        Column("naive_low", "float", "lower end of its 95 % interval"),
+        Column("naive_high", "float", "upper end"),
+        Column("estimate", "float", "corrected by, or found in, the validated knees"),
+        Column("ci_low", "float", "lower end of its 95 % interval"),
+        Column("ci_high", "float", "upper end"),
+        Column("p_value", "float", "two-sided"),
+        Column("n_participants", "int", "runners"),
+        Column("n_knees", "int", "knees with the machine's grade"),
+        Column("n_validated", "int", "knees with the reader's grade as well"),
+        Column("status", "text", "estimated or refused", allowed=("estimated", "refused"), needed=True),
+        Column("method", "text", "how it was computed", needed=True),
+        Column("reason", "text", "why it was refused"),
+        Column("warnings", "text", "what a reader of the estimate must know"),
+    ),
+    key=("outcome", "quantity", "method"),
+)
+
 # --- truth of simulated knees (demo, validation) --------------------------------------------------------------------
 
 TRUTH = Table(
@@ -874,7 +910,7 @@ TRUTH = Table(
 TABLES: Sequence[Table] = (
     PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
     THICKNESS, MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED,
-    CLAIMS, AGREEMENT, CONFUSION, POWER, TRUTH,
+    CLAIMS, AGREEMENT, CONFUSION, MACHINE_ERROR, POWER, TRUTH,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from kneeline.cohort.dose import dose_response
 from kneeline.cohort.input_checks import reading_faults, refuse
 from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.knee_table import read_knee_table
+from kneeline.cohort.machine_error import machine_error_rows
 from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
@@ -106,6 +107,7 @@ def _write(
         (tables.CLAIMS, [vars(claim) for claim in CLAIMS]),
         (tables.AGREEMENT, agreement),
         (tables.CONFUSION, confusion),
+        (tables.MACHINE_ERROR, machine_error_rows(knees, read, settings)),
     ]
     for table, rows in written:
         tables.write_table(Path(out) / f"{table.name.removeprefix('cohort/')}.tsv", rows, table)
