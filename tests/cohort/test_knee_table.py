@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tests.conftest import ROOT
 
 from kneeline import cli, tables
 from kneeline.cohort.knee_table import read_knee_table
@@ -58,6 +59,21 @@ def test_a_typed_table_is_analysed(typed, tmp_path):
     assert (row["count"], row["n"]) == (sum(cells[2] != "0" for cells in rearfoot), len(rearfoot)) == (4, 6)
     flow = tables.read_table(written["flow"], tables.FLOW)
     assert [(r["step"], r["n_scans"]) for r in flow[:2]] == [("knees in the table", 12), ("knees to analyse", 12)]
+
+
+def test_the_example_of_the_documents(tmp_path):
+    """22 runners before the marathon (Schueller-Weidekamm 2006): 8 with grade 1, 5 with grade 2."""
+    run_table(ROOT / "docs/examples/marathon-2006.tsv", tmp_path / "out", QUICK)
+    rows = tables.read_table(tmp_path / "out/prevalence.tsv", tables.PREVALENCE)
+    found = {
+        r["level"]: r for r in rows if (r["unit"], r["group"], r["outcome"]) == ("knees", "overall", "signal_grade")
+    }
+    assert {level: found[level]["count"] for level in "012"} == {"0": 9, "1": 8, "2": 5}
+    assert (found[">=1"]["wilson_low"], found[">=1"]["wilson_high"]) == pytest.approx((0.387348, 0.767442), rel=1e-4)
+    estimates = tables.read_table(tmp_path / "out/estimates.tsv", tables.ESTIMATES)
+    assert estimates
+    assert {row["status"] for row in estimates} == {"refused"}
+    assert all(row["reason"] for row in estimates)
 
 
 def test_kneelines_own_table_of_knees_gives_the_same_estimates(fabricate, analyse, tmp_path):
