@@ -77,12 +77,12 @@ def fit_random_intercept(
     Raises
     ------
     Refusal
-        `one_each` when no group has two rows; `not_converged`; whatever `fit_cumulative_logit` raises.
+        `one_knee_each` when no group has two rows; `not_converged`; whatever `fit_cumulative_logit` raises.
     """
     members = np.unique(np.asarray(groups), return_inverse=True)[1]
     if len(members) == members.max(initial=-1) + 1:
         raise Refusal(
-            "one_each",
+            "one_knee_each",
             "every runner has one knee; what is the runner's cannot be told from what is the knee's",
         )
     without = fit_cumulative_logit(grades, x, names)

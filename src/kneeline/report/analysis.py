@@ -162,6 +162,7 @@ def model_blocks(rows: Sequence[Row]) -> list[Outcome]:
         ("estimate", _estimate_cell),
         ("95 % interval", lambda r: Cell(words.interval(r["ci_low"], r["ci_high"]), True)),
         ("p", lambda r: Cell(words.p_value(r["p_value"]), True)),
+        *([("p, adjusted", _adjusted_cell)] if any(row.get("p_adjusted") is not None for row in rows) else []),
         ("runners", lambda r: Cell(words.cell(r["n_participants"]), True)),
         ("knees", lambda r: Cell(words.cell(r["n_knees"]), True)),
         ("reason or caution", lambda r: r["reason"] or r.get("warnings") or ""),
@@ -183,6 +184,11 @@ def model_blocks(rows: Sequence[Row]) -> list[Outcome]:
         )
         for name, models in outcomes.items()
     ]
+
+
+def _adjusted_cell(row: Row) -> Cell:
+    """For several questions of the same data: Holm, Benjamini-Hochberg; empty where it does not apply."""
+    return Cell("" if row.get("p_adjusted") is None else words.p_value(row["p_adjusted"]), True)
 
 
 def _estimate_cell(row: Row) -> Cell:

@@ -155,6 +155,8 @@ def _ratio(axes, y: int, row: Row) -> None:
 
 _FAMILIES = {
     "cumulative_logit_": "Cumulative logit: ",
+    "random_intercept_": "Cumulative logit, within a runner: ",
+    "e_value_": "E-value: ",
     "linear_": "Linear model: ",
     "gee_": "GEE logit of grade 1 or more: ",
     "firth_": "Penalised logit of grade 1 or more: ",

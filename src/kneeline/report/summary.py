@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from kneeline import __version__, tables
 from kneeline.report.gather import Results
-from kneeline.report.plots import is_exposure, outcome_words, strike_group
-from kneeline.report.words import estimate, interval, p_value, percent, term_words
+from kneeline.report.plots import RATIOS, is_exposure, outcome_words, strike_group
+from kneeline.report.words import amount, estimate, interval, p_value, percent, term_words
 
 
 def counted(n: int, word: str, plural: str | None = None) -> str:
@@ -40,20 +41,26 @@ def _were(n: int, word: str) -> str:
 def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
     """Prevalence of the primary outcome and its association with distance, or why there is none."""
     outcome = config["analysis"]["primary_outcome"]
-    known = [row[outcome] for row in results.analysed if row[outcome] is not None]
+    column = {"log_fluid_ml": "fluid_ml"}.get(outcome, outcome)
+    known = [row[column] for row in results.analysed if row.get(column) is not None]
     if not known:
         return f"No knee has a {outcome_words(outcome)}, so nothing can be said about how common findings are."
-    with_it = sum(grade >= 1 for grade in known)
-    text = (
-        f"{_with_article(outcome_words(outcome))} of 1 or more was found in {with_it} of "
-        f"{counted(len(known), 'knee')} ({percent(with_it / len(known))})"
-    )
+    if outcome.endswith("_grade"):
+        with_it = sum(grade >= 1 for grade in known)
+        text = (
+            f"{_with_article(outcome_words(outcome))} of 1 or more was found in {with_it} of "
+            f"{counted(len(known), 'knee')} ({percent(with_it / len(known))})"
+        )
+    else:
+        middle = amount(median(known), "mL" if column == "fluid_ml" else "").strip()
+        text = f"The median {outcome_words(outcome)} of {counted(len(known), 'knee')} is {middle}"
     exposures = [row for row in results[tables.ESTIMATES] if is_exposure(row)]
     for row in exposures:
         if row["model"].endswith("_adjusted") and row["outcome"] == outcome and row["term"].startswith("distance"):
             if row["status"] == "estimated":
                 text += (
-                    f"; the adjusted odds ratio of {term_words(row['term'])} a week is {estimate(row['estimate'])} "
+                    f"; the adjusted {RATIOS[row['scale']]} of {term_words(row['term'])} a week is "
+                    f"{estimate(row['estimate'])} "
                     f"(95 % interval {interval(row['ci_low'], row['ci_high'])}, p {_equals(row['p_value'])})"
                 )
             else:
@@ -61,9 +68,8 @@ def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
             break
     refused = sum(row["status"] == "refused" for row in exposures)
     if refused:
-        text += (
-            f"; {refused} of {counted(len(exposures), 'contrast')} of strike and distance were refused as too sparse"
-        )
+        asked = counted(len(exposures), "contrast")
+        text += f"; {refused} of {asked} of strike and distance were refused, each with its reason"
     return text + "."
 
 

@@ -1,0 +1,33 @@
+"""The sentences of the page follow the primary outcome, whatever kind it is."""
+
+from kneeline import tables
+from kneeline.report import summary
+from kneeline.report.page import Results
+
+
+def _found(outcome, scale, model, knees):
+    row = {"model": model, "outcome": outcome, "term": "distance_per_10_km", "scale": scale, "estimate": 1.5}
+    row |= {"ci_low": 1.1, "ci_high": 2.0, "p_value": 0.01, "status": "estimated"}
+    refused = {**row, "model": "random_intercept_adjusted", "status": "refused"}
+    knees = [{"analysed": True, **knee} for knee in knees]
+    results = Results({tables.ESTIMATES.name: [row, refused], tables.KNEES.name: knees})
+    return summary.what_was_found(results, {"analysis": {"primary_outcome": outcome}})
+
+
+def test_a_grade_is_told_by_its_share():
+    knees = [{"effusion_grade": grade} for grade in (0, 0, 1, 2, None)]
+    text = _found("effusion_grade", "odds_ratio", "cumulative_logit_adjusted", knees)
+    assert "An effusion grade of 1 or more was found in 2 of 4 knees" in text
+    said = "the adjusted odds ratio of distance per 10 km a week is 1.50 (95 % interval 1.10 to 2.00, p = 0.010)"
+    assert said in text
+    assert "1 of 2 contrasts of strike and distance were refused, each with its reason." in text
+
+
+def test_a_volume_is_told_by_its_median():
+    text = _found("log_fluid_ml", "mean_ratio", "linear_adjusted", [{"fluid_ml": v} for v in (2.0, 6.0, 40.0)])
+    assert text.startswith("The median joint fluid of 3 knees is 6\xa0mL; the adjusted ratio of geometric means of")
+
+
+def test_nobody_has_it():
+    text = _found("total_lesion_score", "odds_ratio", "cumulative_logit_adjusted", [{"total_lesion_score": None}])
+    assert text.startswith("No knee has a total lesion score")
