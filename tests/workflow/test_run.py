@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -133,6 +134,36 @@ def test_a_scan_repaired_in_place_is_read_again(inputs, undisturbed, tmp_path):
     shutil.copytree(rows[0]["path"], rows[-1]["path"], dirs_exist_ok=True)
     assert "process_scan" not in planned(run(folder, 1, "--dry-run", "--trust-inputs"))
     assert planned(run(folder, 1, "--dry-run"))["process_scan"] == 1
+
+
+def test_what_was_set_aside_is_tried_again_on_request(inputs, undisturbed):
+    folder, _ = undisturbed
+    arguments = ["--directory", folder, "--cores", "1", "--dry-run"]
+    set_aside = [code for code in inputs[1].values() if code]
+    for more, expected in (([], len(set_aside)), (["--reason", set_aside[0]], set_aside.count(set_aside[0]))):
+        out = subprocess.run(
+            [sys.executable, "-m", "kneeline", "rerun-failed", *arguments, *more],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert planned(out)["process_scan"] == expected
+
+
+def test_a_participant_who_withdraws_leaves_no_trace_and_the_others_are_not_scored_again(inputs, undisturbed, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(undisturbed[0], folder)
+    gone = inputs[0][0][0]
+    command = [sys.executable, "-m", "kneeline", "forget", gone, "--directory", str(folder)]
+    assert subprocess.run(command, check=False).returncode == 1
+    for sheet in ("scans", "participants"):
+        path = folder / f"config/{sheet}.tsv"
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith(gone + "\t")))
+    for path in folder.rglob("*"):
+        told = b"" if path.suffix in (".gz", ".png") or path.is_dir() else path.read_bytes()
+        assert not re.search(rf"{gone}\b".encode(), str(path.relative_to(folder)).encode() + b" " + told), path
+    jobs = planned(run(folder, 1, "--dry-run"))
+    assert "process_scan" not in jobs
+    assert (jobs["collect"], jobs["cohort"], jobs["report"]) == (1, 1, 1)
 
 
 def test_killed_and_started_again_in_chunks_on_one_core_gives_the_same_bytes(inputs, undisturbed, tmp_path):
