@@ -8,6 +8,7 @@ from kneeline.agreement import gwet, kappa
 from kneeline.cohort.agreement import ALL_READERS, compare_raters
 from kneeline.cohort.icc import icc_agreement, icc_consistency, icc_oneway
 from kneeline.cohort.readings import item_of, machine_grades, possible_grades
+from kneeline.cohort.resampled import Resampling
 
 ABSTRACTORS = [[13, 0, 0], [0, 20, 7], [0, 4, 56]]
 FLEISS = [[44, 5, 1], [7, 20, 3], [9, 5, 6]]
@@ -232,6 +233,26 @@ def test_a_missing_reading_is_left_out_of_what_needs_all(read_twice):
     assert _find(agreement, "icc_a1", comparison=ALL_READERS)["n"] == 23
 
 
+def test_neither_names_nor_order_of_the_runners_change_a_figure(read_twice):
+    knees, readings, agreement, confusion = read_twice
+    rename = {f"sub-{i}": f"sub-{(i * 7 + 3) % 12}" for i in range(12)}
+    other = [row | {"participant_id": rename[row["participant_id"]]} for row in readings[::-1]]
+    again = compare_raters([k | {"participant_id": rename[k["participant_id"]]} for k in knees[::-1]], other)
+    assert again[1] == confusion
+    for one, two in zip(agreement, again[0], strict=True):
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            assert two[name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+
+
+def test_without_resamples_there_are_estimates_without_intervals(read_twice):
+    knees, readings, agreement, _ = read_twice
+    bare = compare_raters(knees, readings, resampling=Resampling(0))[0]
+    row = _find(bare, "gwet_ac1", comparison="machine with ben reading 1")
+    assert row["estimate"] == _find(agreement, "gwet_ac1", comparison="machine with ben reading 1")["estimate"]
+    assert row["note"] == "no interval: n_bootstrap is 0"
+
+
 def test_fewer_than_five_runners_are_refused_by_name():
     knees = [_knee(i, side, i % 3) for i in range(4) for side in "LR"]
     agreement, confusion = compare_raters(knees, [_reading(knee, knee["effusion_grade"]) for knee in knees])
@@ -247,7 +268,7 @@ def test_agreement_that_no_resample_breaks_has_no_interval():
     agreement, _ = compare_raters(knees, [_reading(knee, knee["effusion_grade"]) for knee in knees])
     row = _find(agreement, "weighted_kappa_quadratic")
     assert row["estimate"] == pytest.approx(1)
-    assert "ci_low" not in row
+    assert (row["ci_low"], row["ci_high"]) == (None, None)
     assert "every resample gives the same" in row["note"]
     share = _find(agreement, "exact_agreement")
     assert (share["ci_low"], share["ci_high"]) == pytest.approx((1 / (1 + 1.959964**2 / 20), 1))

@@ -1,7 +1,7 @@
 """Machine against reader, reader against reader, reader against himself: coefficients with intervals over runners.
 
 Every coefficient is a function of sums over runners (`many_raters`, `icc`, `limits`), so its interval is one matrix
-product: runners, not knees, are drawn again, RESAMPLES times with a fixed seed.
+product: runners, not knees, are drawn again (`resampled`).
 """
 
 from __future__ import annotations
@@ -9,18 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from kneeline.agreement import (
-    LEAST_CLUSTERS,
-    RESAMPLES,
-    draws,
-    gwet_estimates,
-    kappa_estimates,
-    percentile_interval,
-)
+from kneeline.agreement import LEAST_CLUSTERS, gwet_estimates, kappa_estimates
 from kneeline.cohort.icc import (
     icc_features,
     mean_squares_of_sums,
@@ -51,16 +44,15 @@ from kneeline.cohort.readings import (
     reader_ratings,
     words_of,
 )
+from kneeline.cohort.resampled import Resampling, Statistic, content_order, interval, sums_by_runner
+from kneeline.errors import Refusal
 from kneeline.limits import EXACT, cluster_sums, limits_from_sums, limits_of_agreement
 from kneeline.tables import Row
 
-BOOTSTRAP_SEED = 20061
 HEADLINE = ("weighted_kappa_quadratic", "gwet_ac2_quadratic", "exact_agreement")
 # Volumes below this are at the limit of what a voxel count can tell; their ratio would rule the limits.
 SMALLEST_ML = 0.1
 ALL_READERS = "all readers, first readings"
-
-Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,7 @@ class Compared:
 
     ratings: np.ndarray
     runners: list[str]
+    resampling: Resampling = field(default_factory=Resampling)
 
     @property
     def n_runners(self) -> int:
@@ -80,6 +73,7 @@ def compare_raters(
     readings: Sequence[Row] | None,
     cartilage: Sequence[Row] = (),
     marrow: Sequence[Row] = (),
+    resampling: Resampling = Resampling(),  # noqa: B008
 ) -> tuple[list[Row], list[Row]]:
     """Rows of AGREEMENT and of CONFUSION.
 
@@ -102,7 +96,7 @@ def compare_raters(
         ("value", machine_values(knees), measured),
     ):
         for comparison, raters in _comparisons(machine, others):
-            items = _shared(raters)
+            items = _shared(raters, resampling)
             if not items:
                 agreement.append(
                     {"comparison": comparison, "structure": "all", "statistic": HEADLINE[0] if name == "grade" else
@@ -140,7 +134,7 @@ def _comparisons(machine: Ratings, readers: dict[str, dict[int, Ratings]]) -> It
             yield f"{label[reader, one]} with {label[reader, two]}", [readers[reader][one], readers[reader][two]]
 
 
-def _shared(raters: Sequence[Ratings]) -> list[tuple[Item, Compared]]:
+def _shared(raters: Sequence[Ratings], resampling: Resampling) -> list[tuple[Item, Compared]]:
     """What at least two raters have rated, item by item in the order of names, knees in the order of their keys."""
     count: dict[tuple, int] = {}
     for ratings in raters:
@@ -155,6 +149,7 @@ def _shared(raters: Sequence[Ratings]) -> list[tuple[Item, Compared]]:
             Compared(
                 np.array([[ratings.get(key, math.nan) for ratings in raters] for key in keys], dtype=float),
                 [key[0][0] for key in keys],
+                resampling,
             ),
         )
         for item, keys in sorted(items.items(), key=str)
@@ -288,9 +283,9 @@ def _limit_rows(prefix: str, differences: np.ndarray, compared: Compared, back: 
         method = f"{what}; Bland and Altman 1986, {EXACT}"
     else:
         sums = cluster_sums(differences, compared.runners)
+        sums = sums[content_order(sums)]
         estimates = [float(v) for v in limits_from_sums(sums.sum(axis=0))]
-        again = limits_from_sums(draws(len(sums), BOOTSTRAP_SEED) @ sums)
-        intervals = [percentile_interval(values) or (None, None) for values in again]
+        intervals = [_ends(sums, lambda again, i=i: limits_from_sums(again)[i], compared)[0] for i in range(3)]
         method = f"{what}; Bland and Altman 1999, variance between and within runners joined; {_bootstrapped(compared)}"
     return [
         {"statistic": name, "estimate": float(back(estimate)), "method": method}
@@ -313,7 +308,8 @@ def _slope(sums: np.ndarray) -> np.ndarray:
 def _icc_rows(compared: Compared, what: str) -> list[Row]:
     centred = compared.ratings - np.nanmean(compared.ratings)
     complete = np.isfinite(centred).all(axis=1)
-    kept = Compared(centred[complete], [r for r, use in zip(compared.runners, complete, strict=True) if use])
+    runners = [runner for runner, use in zip(compared.runners, complete, strict=True) if use]
+    kept = Compared(centred[complete], runners, compared.resampling)
     forms = {"icc_a1": single_agreement, "icc_c1": single_consistency, "icc_11": single_oneway}
     statistics = {name: lambda sums, form=form: form(mean_squares_of_sums(sums)) for name, form in forms.items()}
     return _statistics(kept, icc_features(kept.ratings), statistics, what)
@@ -325,10 +321,7 @@ def _statistics(
     """A row for each function of the sums of `features` (items, f); refused with fewer than LEAST_CLUSTERS runners."""
     if compared.n_runners < LEAST_CLUSTERS:
         return [_refused(name, compared) for name in statistics]
-    members = np.unique(np.asarray(compared.runners), return_inverse=True)[1]
-    by_runner = np.zeros((compared.n_runners, features.shape[1]))
-    np.add.at(by_runner, members, features)
-    again = draws(compared.n_runners, BOOTSTRAP_SEED) @ by_runner
+    by_runner = sums_by_runner(features, compared.runners)
     rows = []
     for name, statistic in statistics.items():
         row: Row = {"statistic": name} | _sizes(compared)
@@ -337,20 +330,25 @@ def _statistics(
             rows.append(row | {"note": "refused: not defined, every rating is the same"})
             continue
         row["estimate"] = estimate
-        ends = percentile_interval(statistic(again))
-        if ends is None:
-            row["note"] = "no interval: in more than a tenth of the resamples every rating is the same"
-        elif ends[1] - ends[0] < 1e-12:
-            row["note"] = "no interval: every resample gives the same; see the share of exact agreement"
-        else:
-            row |= {"ci_low": ends[0], "ci_high": ends[1]}
+        (row["ci_low"], row["ci_high"]), row["note"] = _ends(by_runner, statistic, compared)
         row["method"] = "; ".join(part for part in (what, _bootstrapped(compared)) if part)
         rows.append(row)
     return rows
 
 
+def _ends(
+    sums: np.ndarray, statistic: Statistic, compared: Compared
+) -> tuple[tuple[float | None, float | None], str | None]:
+    """The interval, or why there is none."""
+    try:
+        return interval(sums, statistic, compared.resampling), None
+    except Refusal as refusal:
+        return (None, None), f"no interval: {refusal.reason}"
+
+
 def _bootstrapped(compared: Compared) -> str:
-    return f"percentile interval from {RESAMPLES} resamples of {compared.n_runners} runners, seed {BOOTSTRAP_SEED}"
+    n, seed = compared.resampling.n, compared.resampling.seed
+    return f"BCa interval from {n} resamples of {compared.n_runners} runners, seed {seed}" if n else ""
 
 
 def _refused(name: str, compared: Compared) -> Row:

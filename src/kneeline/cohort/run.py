@@ -20,6 +20,7 @@ from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
 from kneeline.cohort.relate import has_outcome, relate
+from kneeline.cohort.resampled import Resampling
 from kneeline.cohort.settings import DISTANCE, Settings, read_settings
 from kneeline.cohort.table_one import table_one
 from kneeline.cohort.total import add_totals, runner_totals
@@ -93,7 +94,9 @@ def _write(
     knees = to_analyse(cohort)
     studied = {row["participant_id"] for row in knees}
     estimates, curves = estimate(knees, settings)
-    agreement, confusion = compare_raters([row for row in cohort.knees if usable(row)], read, cartilage, marrow)
+    resampling = Resampling(settings.n_bootstrap, settings.seed)
+    scored = [row for row in cohort.knees if usable(row)]
+    agreement, confusion = compare_raters(scored, read, cartilage, marrow, resampling)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
         (tables.RUNNERS, runner_totals(knees)),
