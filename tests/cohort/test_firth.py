@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kneeline.cohort.firth import _evaluate, fit_firth
+from kneeline.cohort.firth import fit_firth
 from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.separation import separating_parameters
 from kneeline.errors import Refusal
@@ -125,19 +125,6 @@ def test_intervals_of_sparse_data_are_found_or_refused():
             assert low < fit.params[fit.names.index(name)] < high
         found += 1
     assert found >= 3
-
-
-def test_the_curvature_is_that_of_the_penalised_likelihood():
-    """By differences of the value and of the gradient; far from the peak, too, where the penalty bends most."""
-    rng = np.random.default_rng(2)
-    design = np.column_stack([np.ones(40), rng.normal(size=(40, 3))])
-    y, step = (rng.random(40) < 0.3).astype(float), 1e-5 * np.eye(4)
-    for params in ([-0.3, 0.4, -0.2, 0.1], [0.5, -1.2, 0.8, 0.3]):
-        ups, downs = ([_evaluate(params + sign * one, y, design) for one in step] for sign in (1, -1))
-        _, gradient, curvature = _evaluate(np.array(params), y, design)
-        assert gradient == pytest.approx([(u[0] - d[0]) / 2e-5 for u, d in zip(ups, downs, strict=True)], abs=1e-7)
-        numeric = np.array([(d[1] - u[1]) / 2e-5 for u, d in zip(ups, downs, strict=True)])
-        assert curvature == pytest.approx(numeric, abs=1e-6)
 
 
 def test_the_ends_of_the_interval_are_where_the_likelihood_ratio_says():
