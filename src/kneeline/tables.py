@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kneeline import grading, units
+from kneeline import grading, sheets, units
 from kneeline.errors import UsageError
 
 MISSING = "n/a"
@@ -63,21 +63,28 @@ class Column:
                 value = int(text) if self.kind == "int" else float(text)
             except ValueError:
                 comma = re.fullmatch(r"-?\d+,\d+", text)
-                hint = "; decimals need a point, not a comma" if comma else units.guess_text(self.name, text)
-                raise ValueError(f"expected {_KINDS[self.kind]}, got {text!r}{hint}") from None
+                hint = units.guess_text(self.name, text) or sheets.date_hint(text)
+                hint = "; decimals need a point, not a comma" if comma else hint
+                raise ValueError(f"expected {_KINDS[self.kind]}, got {sheets.shown(text)}{hint}") from None
             if not math.isfinite(value):
-                raise ValueError(f"expected a finite number, got {text!r}")
+                raise ValueError(f"expected a finite number, got {sheets.shown(text)}")
+            if not sheets.is_number(text):
+                raise ValueError(f"expected {_KINDS[self.kind]} in plain digits, got {sheets.shown(text)}")
         elif self.kind == "bool":
             if text.lower() not in ("true", "false"):
-                raise ValueError(f"expected true or false, got {text!r}")
+                raise ValueError(f"expected true or false, got {sheets.shown(text)}")
             value = text.lower() == "true"
         if self.allowed and value not in self.allowed:
-            raise ValueError(f"expected one of {', '.join(map(str, self.allowed))}, got {text!r}")
+            raise ValueError(
+                f"expected one of {', '.join(map(str, self.allowed))}, got {sheets.shown(text)}{sheets.date_hint(text)}"
+            )
         if self.low is not None and value < self.low or self.high is not None and value > self.high:
             hint = units.guess(self.name, value)
-            raise ValueError(f"expected a value from {self.low} to {self.high}, got {text!r}{hint}")
+            raise ValueError(f"expected a value from {self.low} to {self.high}, got {sheets.shown(text)}{hint}")
         if self.pattern and not re.fullmatch(self.pattern, value):
-            raise ValueError(f"expected {self.meaning} ({self.pattern}), got {text!r}")
+            raise ValueError(
+                f"expected {self.meaning} ({self.pattern}), got {sheets.shown(text)}{sheets.date_hint(text)}"
+            )
         return value
 
     def format(self, value: Any) -> str:
@@ -121,34 +128,24 @@ def read_table(path: str | os.PathLike, table: Table) -> list[Row]:
         With all faults of the file: line, column, what was expected, what came.
     """
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; expected the table of {table.meaning}") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8 text; save it as 'CSV UTF-8' or as tab-separated UTF-8") from None
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [name.strip() for name in next(lines, [])]
-        cells = list(enumerate(lines, start=2))
-    except csv.Error as error:
-        raise UsageError(f"{path}: {error}") from None
-    faults = _header_faults(header, table, delimiter)
+    lines = sheets.read_lines(path, table.meaning)
+    header = [name.strip() for name in next(lines, (1, []))[1]]
+    faults = sheets.Faults()
+    for fault in _header_faults(header, table):
+        faults.append(fault)
+    known = {column.name: column for column in table.columns}
+    parsers = {n: sheets.remembering(known[n].parse if n in known else str.strip) for n in header}
+    blank: Row = dict.fromkeys(known)
     rows: list[Row] = []
     seen: dict[tuple, int] = {}
-    for line, values in [] if faults else cells:
-        if not any(v.strip() for v in values):
-            continue
+    for line, values in () if faults else lines:
         if len(values) != len(header):
             faults.append(f"line {line}: {len(values)} cells, the header has {len(header)}")
             continue
-        row: Row = {c.name: None for c in table.columns}
+        row = blank.copy()
         for name, value in zip(header, values, strict=True):
             try:
-                row[name] = table[name].parse(value) if name in row else value.strip()
+                row[name] = parsers[name](value)
             except ValueError as fault:
                 faults.append(f"line {line}, column {name}: {fault}{_of_whom(header, values, table, name)}")
         key = tuple(row[k] for k in table.key)
@@ -157,8 +154,7 @@ def read_table(path: str | os.PathLike, table: Table) -> list[Row]:
         seen.setdefault(key, line)
         rows.append(row)
     if faults:
-        shown = faults[:20] + ([f"... and {len(faults) - 20} more"] if len(faults) > 20 else [])
-        raise UsageError(f"{path}: {len(faults)} fault(s)\n  " + "\n  ".join(shown))
+        raise UsageError(f"{path}: {faults}")
     return rows
 
 
@@ -170,17 +166,19 @@ def _of_whom(header: list[str], values: list[str], table: Table, name: str) -> s
     return f" ({who})" if re.fullmatch(table["participant_id"].pattern or "", who) else ""
 
 
-def _header_faults(header: list[str], table: Table, delimiter: str) -> list[str]:
-    faults = [f"the header names {name!r} twice" for name in sorted({n for n in header if header.count(n) > 1})]
+def _header_faults(header: list[str], table: Table) -> list[str]:
+    twice = sorted({n for n in header if n and header.count(n) > 1})
+    faults = [f"the header names {sheets.shown(name)} twice" for name in twice]
+    if "" in header and header != [""]:
+        faults.append(f"{header.count('')} column(s) have no name; delete them, also where they look empty")
     absent = [c.name for c in table.columns if c.name not in header and not c.optional]
     if absent:
-        hint = ""
-        if delimiter == "\t" and len(header) == 1 and re.search("[,;]", header[0]):
-            hint = "; the file looks comma-separated, name it .csv or save it tab-separated"
+        hint = sheets.separator_hint(header)
         unknown = [name for name in header if name not in table.header]
         near = "; ".join(filter(None, (units.instead_of(name, unknown) for name in absent)))
         hint += f"; is {near}" if near else ""
-        faults.append(f"missing column(s) {', '.join(absent)}; found {', '.join(header) or 'nothing'}{hint}")
+        found = ", ".join(n if n.isprintable() and len(n) <= 60 else sheets.shown(n) for n in header[:40])
+        faults.append(f"missing column(s) {', '.join(absent)}; found {found or 'nothing'}{hint}")
     return faults
 
 
@@ -217,9 +215,11 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 # --- the keys of a knee ---------------------------------------------------------------------------------------------
 
 _PARTICIPANT = Column(
-    "participant_id", "text", "runner, `sub-` and letters or digits", pattern=r"sub-[A-Za-z0-9]+", needed=True
+    "participant_id", "text", "runner, `sub-` and letters or digits", pattern=r"sub-[A-Za-z0-9]{1,64}", needed=True
 )
-_SESSION = Column("session_id", "text", "visit, `ses-` and letters or digits", pattern=r"ses-[A-Za-z0-9]+", needed=True)
+_SESSION = Column(
+    "session_id", "text", "visit, `ses-` and letters or digits", pattern=r"ses-[A-Za-z0-9]{1,64}", needed=True
+)
 _SIDE = Column("laterality", "text", "side of the body, L or R", allowed=("L", "R"))
 _SCAN = Column("scan_id", "text", "file-name stem of the scan, made from the scans table alone", needed=True)
 
