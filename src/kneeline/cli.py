@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--rater", metavar="ID", help="code of the reader: letters, digits, - and _")
     sub.add_argument("--seed", type=int, help="seed of the order in which this reader sees the knees")
     sub.add_argument("--repeats", type=float, default=0.1, metavar="SHARE", help="share read twice (default: 0.1)")
-    sub.add_argument("--scans", nargs="+", default=(), metavar="ID", help="only these scans (default: all complete ones)")
+    sub.add_argument("--scans", nargs="+", default=(), metavar="ID", help="only these (default: all complete)")
     sub.add_argument("--serve", action="store_true", help="serve the page on this computer and keep answers in a file")
     sub.add_argument("--port", type=int, default=0, help="port of --serve (default: any free one)")
 
