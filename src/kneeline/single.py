@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kneeline import labels, tables
+from kneeline import labels, tables, threads
 from kneeline.errors import UsageError
 from kneeline.tables import Row
 from kneeline.volume import Volume, write_volume
@@ -51,6 +51,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         knee.echo_times_ms,
         contrast=knee.sidecar.get("ContrastClass"),
         echo_time_ms=echo_time_ms(knee.sidecar),
+        threads=threads.for_one_knee(),
     )
     source = knee.laterality_source or "fibula"
     return ScoredKnee(
@@ -91,7 +92,6 @@ def _load_and_segment(path: Path, laterality: str | None):
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder; expected a DICOM folder or a NIfTI file")
     from kneeline.ingest.run import load_knee
-    from kneeline.segment import threads
     from kneeline.segment.predict import segment
 
     knee = load_knee(path, laterality)

@@ -16,10 +16,10 @@ VERSIONS = {
     "simulate": "2",
     "ingest": "1",
     "segment": "3",
-    "score": "2",
+    "score": "3",
     "collect": "2",
     "cohort": "4",
-    "report": "1",
+    "report": "2",
 }
 
 

@@ -85,6 +85,10 @@ def test_the_knee_shows_what_was_built(scores):
     assert scores.effusion["fluid_ml"] == pytest.approx(14, rel=0.2)
 
 
+def test_threads_change_no_bit(scan, scores):
+    assert repr(score_knee(*scan, "R", threads=2)) == repr(scores)
+
+
 def test_a_mirrored_knee_is_the_other_knee_however_its_voxels_are_stored(scan, scores):
     stored = [reorient(mirror(volume), "SLA") for volume in scan]
     again = score_knee(*stored, "L")

@@ -97,6 +97,12 @@ def test_an_unexpected_error_names_its_class_only(folders, monkeypatch):
     assert "ZeroDivisionError" in row["reason"]
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_number_of_threads_changes_no_bit(torn, threads):
+    one, more = (score_knee(*torn, "R", contrast="PDFS", threads=n) for n in (1, threads))
+    assert repr(more) == repr(one)
+
+
 def test_empty_labels_are_refused(torn):
     with pytest.raises(Refusal, match="empty") as caught:
         score_knee(torn[0], torn[1].with_array(np.zeros_like(torn[1].array)), "R")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kneeline.errors import UsageError
-from kneeline.segment import engine, threads
+from kneeline.segment import engine
 from kneeline.segment.classes import CERTAIN, Class
 from kneeline.segment.preprocess import prepare
 from kneeline.volume import Volume
@@ -69,35 +69,6 @@ def test_provenance_names_engine_version_and_precision(monkeypatch):
         "version": onnxruntime.__version__,
         "precision": "float32",
     }
-
-
-def test_threads_are_as_asked_else_as_the_environment_says_else_one(monkeypatch):
-    monkeypatch.delenv(threads.THREADS_VARIABLE, raising=False)
-    assert (threads.count(), threads.count(3)) == (1, 3)
-    assert 1 <= threads.for_one_knee() <= 4
-    monkeypatch.setenv(threads.THREADS_VARIABLE, "7")
-    assert (threads.count(), threads.count(3), threads.for_one_knee()) == (7, 3, 7)
-
-
-@pytest.mark.parametrize("said", ["0", "-2", "two", "1.5"])
-def test_a_number_of_threads_that_is_none_is_refused(said, monkeypatch):
-    monkeypatch.setenv(threads.THREADS_VARIABLE, said)
-    with pytest.raises(UsageError, match="whole number"):
-        threads.count()
-
-
-@pytest.mark.parametrize("n", [1, 4])
-def test_a_failure_in_a_thread_is_not_lost(n):
-    done = []
-
-    def work(item):
-        if item == 2:
-            raise ZeroDivisionError
-        done.append(item)
-
-    with pytest.raises(ZeroDivisionError):
-        threads.each(work, range(4), n)
-    assert {0, 1} <= set(done)
 
 
 def test_classes_are_in_the_order_of_the_network(slices):

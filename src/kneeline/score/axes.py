@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from kneeline.labels import Label
-from kneeline.score.frame import Knee
+from kneeline.score.frame import Knee, is_one_of
 
 # Condyles and flare end about this high above the femur's distal end; from here on front and back cortex run along the
 # shaft. The anterior cortex is straight from the upper rim of the trochlea on.
@@ -83,7 +83,7 @@ def sample(knee: Knee, *labels: Label) -> np.ndarray:
     """World positions of a structure's voxels, thinned to about `SAMPLE_MM`, (N, 3) mm."""
     steps = [max(int(SAMPLE_MM / s), 1) for s in knee.spacing_mm]
     thin = knee.labels.array[tuple(slice(None, None, step) for step in steps)]
-    return knee.labels.geometry.to_world(np.argwhere(np.isin(thin, labels)) * steps)
+    return knee.labels.geometry.to_world(np.argwhere(is_one_of(thin, labels)) * steps)
 
 
 def _lateral(knee: Knee) -> np.ndarray:

@@ -20,7 +20,7 @@ from scipy import ndimage
 from kneeline.grading import grade_cartilage
 from kneeline.labels import CARTILAGES, Label
 from kneeline.score.defects import find_defects
-from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, box_around, canonical, distance_in_images, to_scanner
+from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, canonical, distance_in_images, to_scanner
 from kneeline.score.pits import open_pits
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
@@ -104,7 +104,7 @@ def measure_cartilage(knee: Knee, contrast: str | None = None) -> list[Row]:
             flags = ["experimental"]
             if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM:
                 flags.append("interpolated_outlines")
-            if pits.opened_mm3[label] >= FLUID_SHARE * knee.mask(label).sum() * knee.labels.voxel_mm3:
+            if pits.opened_mm3[label] >= FLUID_SHARE * knee.count(label) * knee.labels.voxel_mm3:
                 flags.append("fluid_in_outline")
         row = as_stored(row)
         grade = grade_cartilage(row["defect_area_mm2"], row["defect_depth_pct"], row["defect_judged_pct"])
@@ -139,16 +139,16 @@ def thickness_rows(image: Volume, labels: Volume, laterality: str, contrast: str
 
 def thickness_map(knee: Knee, label: Label) -> ThicknessMap | None:
     """The map of one plate; None where it is not outlined, or not on its bone."""
-    box = box_around(knee.mask(label), knee.spacing_mm, AROUND_MM)
+    box = knee.box(label, margin_mm=AROUND_MM)
     if box is None:
         return None
     part = knee.crop(box)
     cartilage, bone = (_interpolated(part, part.mask(x)) for x in (label, BONE_UNDER[label]))
     spacing = np.array(bone.spacing_mm)
-    surface = ndimage.gaussian_filter(bone.array, BONE_SIGMA_MM / spacing)
+    surface = ndimage.gaussian_filter(bone.array, BONE_SIGMA_MM / spacing, truncate=3)
     if surface.min() >= 0.5 or surface.max() <= 0.5:
         return None
-    layer = ndimage.gaussian_filter(cartilage.array, CARTILAGE_SIGMA_MM / spacing)
+    layer = ndimage.gaussian_filter(cartilage.array, CARTILAGE_SIGMA_MM / spacing, truncate=3)
     vertices, area = _vertices(surface, spacing, layer)
     if len(vertices) < MIN_VERTICES:
         return None

@@ -45,7 +45,7 @@ def read_train(
     order = np.argsort(echo_times_ms, kind="stable")
     times = np.asarray(echo_times_ms, float)[order]
     volumes = [image.with_array(echoes[..., k]) for k in order]
-    aligned = np.stack([canonical(v, v, laterality).image.array for v in volumes], axis=-1)
+    aligned = np.stack([canonical(v, v, laterality).image.array for v in volumes], axis=-1, dtype=np.float32)
     cartilage = knee.mask(*CARTILAGES)
     core = np.flatnonzero(cartilage & (in_plane_depth(cartilage, knee) >= knee.pixel_mm))
     sample = aligned.reshape(-1, len(times))[core[:: max(len(core) // MAX_SAMPLE, 1)]]

@@ -97,7 +97,7 @@ def measure_effusion(knee: Knee) -> Row:
     """
     row: Row = dict.fromkeys(name for name in EFFUSION.header if name not in KNEE_KEYS)
     ml = knee.image.voxel_mm3 / 1000
-    if np.count_nonzero(knee.mask(Label.FEMUR)) * ml < LEAST_FEMUR_ML:
+    if knee.count(Label.FEMUR) * ml < LEAST_FEMUR_ML:
         return row | {"flags": "not_segmented"}
     fluid = find_fluid(knee)
     flags = [] if len(fluid.voxels) else ["no_fluid_found"]

@@ -26,7 +26,7 @@ from scipy import ndimage
 
 from kneeline.grading import THICK_SLICE_MM, highest_grade
 from kneeline.labels import MENISCI, Label
-from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, box_around, distance_in_images
+from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, distance_in_images
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, resample
@@ -83,7 +83,7 @@ def measure_extrusion(knee: Knee, regions: list[Row]) -> list[Row]:
     for name, label in MENISCI.items():
         row: Row = {"meniscus": name} | dict.fromkeys((*_SIZES, *_PLACES))
         row["signal_grade"] = highest_grade(r["signal_grade"] for r in regions if r["meniscus"] == name)
-        if joint is None or not joint.mask(label).any():
+        if joint is None or not joint.holds(label):
             rows.append(row | {"flags": "not_segmented"})
             continue
         flags = ["thick_slices"] if knee.slice_spacing_mm > THICK_SLICE_MM else []
@@ -105,10 +105,9 @@ def measure_extrusion(knee: Knee, regions: list[Row]) -> list[Row]:
 
 def _joint(knee: Knee) -> Knee | None:
     """The part of a knee that holds menisci and plates; None without menisci."""
-    if not knee.mask(*MENISCI.values()).any():
+    if not knee.holds(*MENISCI.values()):
         return None
-    around = knee.mask(*MENISCI.values(), *PLATES.values())
-    return knee.crop(box_around(around, knee.spacing_mm, 2 * ROOM_MM + MARGIN_DEPTH_MM))
+    return knee.crop(knee.box(*MENISCI.values(), *PLATES.values(), margin_mm=2 * ROOM_MM + MARGIN_DEPTH_MM))
 
 
 def plateau_frame(knee: Knee) -> Frame | None:
@@ -275,7 +274,7 @@ def _grid(local: np.ndarray, frame: Frame, below_mm: float = 0.0) -> Geometry:
 
 def _on_grid(knee: Knee, around: tuple[Label, ...], label: Label, grid: Geometry) -> np.ndarray:
     """How much of each grid cell is `label`, 0-1, smoothed; float32. Only what lies near `around` is looked at."""
-    part = knee.crop(box_around(knee.mask(*around), knee.spacing_mm, 2 * ROOM_MM + MARGIN_DEPTH_MM))
+    part = knee.crop(knee.box(*around, margin_mm=2 * ROOM_MM + MARGIN_DEPTH_MM))
     mask = part.mask(label)
     if knee.slice_spacing_mm <= INTERPOLATE_ABOVE_MM or not mask.any():
         share = resample(part.labels.with_array(mask.astype(np.float32)), grid).array

@@ -10,7 +10,7 @@ from kneeline.grading import REGIONS, SIGNAL, SIGNAL_SHAPES, THICK_SLICE_MM, Sig
 from kneeline.labels import MENISCI, Label
 from kneeline.score import references
 from kneeline.score.echo_train import EchoTrain, region_t2
-from kneeline.score.frame import FAT_BRIGHT, Knee, box_around
+from kneeline.score.frame import FAT_BRIGHT, Knee
 from kneeline.score.mimics import mimic_flags
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
@@ -72,7 +72,8 @@ def measure_menisci(
 
 def _inner_point(knee: Knee) -> np.ndarray:
     """A point between the menisci: to it both open."""
-    centres = [knee.world(knee.mask(label)).mean(0) for label in MENISCI.values() if knee.mask(label).any()]
+    parts = [(label, knee.crop(knee.box(label))) for label in MENISCI.values() if knee.holds(label)]
+    centres = [part.world(part.mask(label)).mean(0) for label, part in parts]
     if len(centres) == 2:
         return np.mean(centres, axis=0)
     bone = knee.world(knee.mask(Label.TIBIA, Label.FEMUR), at_most=100_000)
@@ -80,7 +81,7 @@ def _inner_point(knee: Knee) -> np.ndarray:
 
 
 def _look_at(knee: Knee, label: Label, inner: np.ndarray, rule: SignalRule) -> _Meniscus | None:
-    wide = box_around(knee.mask(label), knee.spacing_mm, MARGIN_MM)
+    wide = knee.box(label, margin_mm=MARGIN_MM)
     if wide is None:
         return None
     surroundings = knee.crop(wide)

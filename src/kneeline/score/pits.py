@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from kneeline.labels import CARTILAGES, Label
-from kneeline.score.frame import FAT_SUPPRESSED, Knee, box_around, thinned, thinning
+from kneeline.score.frame import FAT_SUPPRESSED, Knee, thinned, thinning
 from kneeline.volume import Volume
 
 # Fluid must be this many times as bright as cartilage. Project decision: noise and texture of cartilage stay below the
@@ -36,9 +36,8 @@ class Opened:
 def open_pits(knee: Knee, contrast: str | None) -> Opened:
     """Cartilage voxels as bright as fluid become joint fluid, on fat-suppressed images (`contrast`)."""
     nothing = Opened(knee, dict.fromkeys(CARTILAGES, 0.0))
-    fluid = knee.mask(Label.JOINT_FLUID)
-    box = box_around(knee.mask(*CARTILAGES), knee.spacing_mm, FIELD_MM)
-    if contrast not in FAT_SUPPRESSED or box is None or fluid.sum() < MIN_FLUID_VOXELS:
+    box = knee.box(*CARTILAGES, margin_mm=FIELD_MM)
+    if contrast not in FAT_SUPPRESSED or box is None or knee.count(Label.JOINT_FLUID) < MIN_FLUID_VOXELS:
         return nothing
     part = knee.crop(box)
     level = _level(part)

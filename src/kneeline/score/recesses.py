@@ -22,7 +22,7 @@ from scipy import ndimage
 from kneeline.grading import RECESSES
 from kneeline.labels import Label
 from kneeline.score.axes import Axes, sample
-from kneeline.score.frame import Knee
+from kneeline.score.frame import Knee, is_one_of
 
 CELL_MM = 2.0
 CORE_MM = 5.0
@@ -58,7 +58,7 @@ class Cells:
     low: np.ndarray
 
     def mask(self, *labels: Label) -> np.ndarray:
-        return np.isin(self.labels, labels)
+        return is_one_of(self.labels, labels)
 
     def coordinate(self, axis: int) -> np.ndarray:
         """Coordinates (mm) of the cells along an axis, ready to broadcast."""
@@ -84,10 +84,11 @@ class Patella:
 
 
 def find_patella(knee: Knee, axes: Axes) -> Patella | None:
-    mask = knee.mask(Label.PATELLA)
-    points = axes.coordinates(knee.world(mask))
-    if not len(points):
+    box = knee.box(Label.PATELLA)
+    if box is None:
         return None
+    part = knee.crop(box)
+    points = axes.coordinates(part.world(part.mask(Label.PATELLA)))
     across, forward, level = points.T
     low, high = np.quantile(across, [0.005, 0.995])
     return Patella(
@@ -96,7 +97,7 @@ def find_patella(knee: Knee, axes: Axes) -> Patella | None:
         middle=float(np.median(across)),
         forward=float(np.median(forward)),
         width=(float(low), float(high)),
-        whole=not (mask[0].any() or mask[-1].any()),
+        whole=box[0].start > 0 and box[0].stop < knee.labels.shape[0],
     )
 
 

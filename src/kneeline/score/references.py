@@ -12,17 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from kneeline.grading import SIGNAL, SignalRule
 from kneeline.labels import BONES, CARTILAGES, Label
-from kneeline.score.frame import Knee, box_around, distance_in_images
-from kneeline.volume import to_sitk
+from kneeline.score.frame import Knee, box_around, deeper_than, distance_in_images, thinning
 
-# Scale on which the bright reference may change: the coil's shading does, tissue does not.
-FIELD_SIGMA_MM = 15.0
+# Scale on which the bright reference may change: the coil's shading does, tissue does not; and the cells, small against
+# it, for which it is worked out.
+FIELD_SIGMA_MM, FIELD_CELL_MM = 15.0, 2.5
 # Share of the labelled voxels that may be darker than the image's zero: noise.
 FLOOR_QUANTILE = 0.01
-# The smoothing of the reference level needs as many images; so few show no meniscus anyway.
+# So few images show no meniscus.
 _LEAST_IMAGES = 4
 # Fewer reference voxels than this are not trusted.
 MIN_REFERENCE_VOXELS = 40
@@ -52,7 +53,8 @@ def measure_brightness(knee: Knee) -> Brightness | None:
     image = knee.image.array - floor
     for source, labels in (("cartilage", CARTILAGES), ("joint_fluid", (Label.JOINT_FLUID,))):
         tissue = knee.mask(*labels)
-        core = tissue & (in_plane_depth(tissue, knee) >= knee.pixel_mm)
+        # No border within a pixel.
+        core = deeper_than(1.499 * knee.pixel_mm, tissue, knee, in_images=True)
         for voxels in (core, tissue):
             if voxels.sum() >= MIN_REFERENCE_VOXELS:
                 field = _local_level(image, voxels, knee)
@@ -81,22 +83,43 @@ def in_plane_depth(mask: np.ndarray, knee: Knee) -> np.ndarray:
 
 def _local_level(image: np.ndarray, voxels: np.ndarray, knee: Knee) -> np.ndarray | None:
     """Smooth level of some tissue, carried to where the tissue is not; None if it has no signal."""
-    import SimpleITK as sitk
-
     middle = float(np.median(image[voxels]))
     if middle <= 0:
         return None
     # Mislabelled neighbours (bone, fluid) must not pull the level.
     low, high = np.quantile(image[voxels], [0.1, 0.9])
-    value = np.where(voxels, np.clip(image, low, high) / middle, 0).astype(np.float32)
-    smooth = []
-    for array in (value, voxels.astype(np.float32)):
-        smoothed = sitk.SmoothingRecursiveGaussian(to_sitk(knee.image.with_array(array)), FIELD_SIGMA_MM)
-        smooth.append(sitk.GetArrayFromImage(smoothed).transpose(2, 1, 0))
-    level, weight = smooth
+    value = np.zeros(image.shape, np.float32)
+    value[voxels] = np.clip(image[voxels], low, high) / middle
+    steps = thinning(knee, FIELD_CELL_MM)
+    sigma = [FIELD_SIGMA_MM / (step * mm) for step, mm in zip(steps, knee.spacing_mm, strict=True)]
+    level, weight = (
+        ndimage.gaussian_filter(_cell_sums(array, steps), sigma, mode="constant")
+        for array in (value, voxels.astype(np.float32))
+    )
     # Far from all reference tissue the weight vanishes; there the middle level stands in.
     floor = 0.01 * float(weight.max())
-    return middle * (level + floor) / (weight + floor)
+    return _between_cells(middle * (level + floor) / (weight + floor), steps, image.shape)
+
+
+def _cell_sums(array: np.ndarray, steps: list[int]) -> np.ndarray:
+    """Sums over cells of `steps` voxels along each axis; the last cell may have fewer."""
+    for axis, step in enumerate(steps):
+        array = np.add.reduceat(array, np.arange(0, array.shape[axis], step), axis)
+    return array
+
+
+def _between_cells(cells: np.ndarray, steps: list[int], shape: tuple[int, ...]) -> np.ndarray:
+    """Values of cells at each voxel, linear between the cells' centres."""
+    for axis, (step, length) in enumerate(zip(steps, shape, strict=True)):
+        place = np.clip((np.arange(length) - (step - 1) / 2) / step, 0, cells.shape[axis] - 1)
+        low = np.minimum(place.astype(int), max(cells.shape[axis] - 2, 0))
+        part = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        first, second = (cells.take(np.minimum(low + k, cells.shape[axis] - 1), axis) for k in (0, 1))
+        second -= first
+        second *= part
+        first += second
+        cells = first
+    return cells
 
 
 @dataclass(frozen=True)
@@ -152,8 +175,7 @@ def has_contrast(dark: DarkLevel, cortex: float | None, rule: SignalRule = SIGNA
 def measure_cortex(knee: Knee, brightness: Brightness) -> float | None:
     """Brightness of cortical bone: the dark tenth of the bones' outermost 2 mm; None without bones."""
     bone = knee.mask(*BONES)
-    depth = in_plane_depth(bone, knee)
-    shell = brightness.level[bone & (depth <= 2.0)]
+    shell = brightness.level[bone & ~deeper_than(2.0 + 0.5 * knee.pixel_mm, bone, knee, in_images=True)]
     return float(np.quantile(shell, 0.1)) if shell.size >= MIN_REFERENCE_VOXELS else None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeline import tables
+from kneeline import threads as side_by_side
 from kneeline.errors import Refusal
 from kneeline.score.cartilage import measure_cartilage
 from kneeline.score.echo_train import read_train
@@ -44,6 +45,7 @@ def score_knee(
     *,
     contrast: str | None = None,
     echo_time_ms: float | None = None,
+    threads: int | None = None,
 ) -> Scores:
     """Measure and grade one knee.
 
@@ -60,6 +62,8 @@ def score_knee(
         and for menisci, whose signal is read less well where fat is bright (flag `not_fat_suppressed`).
     echo_time_ms
         Of the image, for the flag `magic_angle`.
+    threads
+        As `kneeline.threads.count` takes it. The scores do not depend on it, to the last bit.
 
     Raises
     ------
@@ -80,16 +84,26 @@ def score_knee(
             f"and {len(echo_times_ms or ())} time(s)",
         )
     knee = canonical(image, labels, laterality)
-    side = {"laterality": laterality}
-    train = read_train(knee, image, laterality, echoes, echo_times_ms)
-    regions = measure_menisci(knee, train, echo_time_ms=echo_time_ms, contrast=contrast)
-    return Scores(
-        meniscus=[side | row for row in regions],
-        extrusion=[side | row for row in measure_extrusion(knee, regions)],
-        effusion=side | measure_effusion(knee),
-        cartilage=[side | row for row in measure_cartilage(knee, contrast)],
-        marrow=[side | row for row in measure_marrow(knee, contrast)],
-    )
+    found: dict[str, list[Row]] = {}
+
+    def menisci() -> None:
+        train = read_train(knee, image, laterality, echoes, echo_times_ms)
+        found["meniscus"] = measure_menisci(knee, train, echo_time_ms=echo_time_ms, contrast=contrast)
+        found["extrusion"] = measure_extrusion(knee, found["meniscus"])
+
+    def cartilage() -> None:
+        found["cartilage"] = measure_cartilage(knee, contrast)
+
+    def marrow() -> None:
+        found["marrow"] = measure_marrow(knee, contrast)
+
+    def effusion() -> None:
+        found["effusion"] = [measure_effusion(knee)]
+
+    # The longest first.
+    side_by_side.each(lambda part: part(), (menisci, cartilage, marrow, effusion), side_by_side.count(threads))
+    rows = {name: [{"laterality": laterality} | row for row in part] for name, part in found.items()}
+    return Scores(**rows | {"effusion": rows["effusion"][0]})
 
 
 def echo_time_ms(sidecar: dict) -> float | None:

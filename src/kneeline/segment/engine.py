@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kneeline import threads as side_by_side
 from kneeline.errors import UsageError
-from kneeline.segment import threads as side_by_side
 from kneeline.segment.classes import CERTAIN, Class
 from kneeline.segment.preprocess import Slices
 from kneeline.steps import ENGINE_VARIABLE, network_engine

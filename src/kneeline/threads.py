@@ -1,12 +1,15 @@
-"""Slices worked on side by side, each by one thread from beginning to end: no answer depends on the threads' number."""
+"""Pieces of work side by side, each done by one thread from beginning to end: no answer depends on their number."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from kneeline.errors import UsageError
+
+Item = TypeVar("Item")
 
 THREADS_VARIABLE = "KNEELINE_THREADS"
 _MOST = 4  # each thread keeps the network's intermediate images of its slice: memory
@@ -38,7 +41,7 @@ def for_one_knee() -> int:
     return min(len(affinity(0)) if affinity else os.cpu_count() or 1, _MOST)
 
 
-def each(work: Callable[[int], None], items: Iterable[int], threads: int) -> None:
+def each(work: Callable[[Item], None], items: Iterable[Item], threads: int) -> None:
     """Call `work` with every item, up to `threads` at a time; an exception in one is raised here."""
     if threads == 1:
         for item in items:
