@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(call=call)
         if name in ("run", "rerun-failed", "segment", "score", "validate"):
             sub.epilog = (
-                "Environment: KNEELINE_THREADS=n, threads of the network; "
+                "Environment: KNEELINE_THREADS=n, threads of network and scores; "
                 "KNEELINE_ENGINE=openvino, another engine for it."
             )
         return sub
