@@ -132,13 +132,13 @@ def test_what_spreadsheets_make_of_cells_is_told_with_line_and_column(tmp_path, 
 
 
 def test_tabs_quotes_and_blanks_inside_cells(tmp_path):
-    lines = """\
-"sub-1"\tses-01\tL\t"a\tb"
-sub-2\tses-01\tR\t"say ""knee"""
-sub-3\t\t\t5'10" tall
- sub-4 \tses-01\tL\t c d\x20
-"""
-    rows = read(tmp_path, "scans.tsv", SCAN + lines)
+    lines = (
+        '"sub-1"\tses-01\tL\t"a\tb"\n',
+        'sub-2\tses-01\tR\t"say ""knee"""\n',
+        "sub-3\t\t\t5'10\" tall\n",
+        " sub-4 \tses-01\tL\t c d \n",
+    )
+    rows = read(tmp_path, "scans.tsv", SCAN + "".join(lines))
     assert [r["path"] for r in rows] == ["a\tb", 'say "knee"', "5'10\" tall", "c d"]
     assert [r["participant_id"] for r in rows] == ["sub-1", "sub-2", "sub-3", "sub-4"]
 
