@@ -5,6 +5,7 @@ from scipy import stats
 from kneeline.cohort.power import (
     clustered_power,
     design_effect,
+    fisher_power,
     ordinal_power,
     ordinal_sample_size,
     ridit_icc,
@@ -66,3 +67,10 @@ def test_icc_of_ridits():
     assert ridit_icc([0, 1, 0, 1], [1, 1, 2, 2]) == 0
     assert ridit_icc([0, 1, 2], [1, 2, 3]) is None
     assert ridit_icc([1, 1, 1, 1], [1, 1, 2, 2]) is None
+
+
+def test_power_of_fishers_test_with_13_runners_a_group():
+    """R: power at 6/13 against 4/13, actual size at 10/26, power at 70 % against 20 %."""
+    assert fisher_power(6 / 13, 4 / 13, 13, 13) == pytest.approx(0.077, abs=5e-4)
+    assert fisher_power(10 / 26, 10 / 26, 13, 13) == pytest.approx(0.0255, abs=5e-5)
+    assert fisher_power(0.7, 0.2, 13, 13) == pytest.approx(0.69, abs=5e-3)

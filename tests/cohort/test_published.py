@@ -115,6 +115,12 @@ def test_over_all_group_sizes_p_is_no_larger_than_at_equal_ones_and_the_directio
     assert float(low) < 1 < float(high)
 
 
+def test_power_of_the_published_comparison(rows):
+    assert _find(rows, "meniscus grade 1", "power of Fisher", "high against low")["estimate"] == pytest.approx(
+        0.077, abs=5e-4
+    )
+
+
 def test_what_is_out_of_reach_is_said(rows):
     missing = [row for row in rows if row["quantity"] == "not possible"]
     assert {row["finding"] for row in missing} == {

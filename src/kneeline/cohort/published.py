@@ -27,6 +27,7 @@ from kneeline.cohort.exact import (
 from kneeline.cohort.firth import fit_firth
 from kneeline.cohort.intervals import clopper_pearson, wilson
 from kneeline.cohort.ordinal import fit_cumulative_logit
+from kneeline.cohort.power import fisher_power
 from kneeline.tables import Row
 
 EJR = "Schueller-Weidekamm 2006, Eur J Radiol 58:286"
@@ -157,7 +158,7 @@ def published() -> list[Row]:
     for finding, high, low in _BY_TRAINING:
         rows += _proportions(EJR, finding, "all", high + low, 26, "each count is a number of runners", None)
         rows += _by_training(finding, high, low, _EQUAL)
-        rows.append(_over_sizes(finding, high, low))
+        rows += [_over_sizes(finding, high, low), _power(finding, high, low)]
     rows += _by_training("meniscus grade 1", 6, 4, _OTHER, note="other sizes, same counts: the direction turns round")
     rows += _cartilage_as_grades()
     rows += _same_group_two_counts()
@@ -202,19 +203,29 @@ def _by_training(finding: str, high: int, low: int, sizes: tuple[int, int], note
 
 def _over_sizes(finding: str, high: int, low: int) -> Row:
     """The smallest p that any split of the runners gives, and how far the odds ratio moves."""
-    found = []
-    for size in range(_LEAST_IN_GROUP, _RUNNERS - _LEAST_IN_GROUP + 1):
-        effect = conditional_odds_ratio([[high, size - high], [low, _RUNNERS - size - low]])
-        found.append((effect.p_value, size, effect.estimate))
-    p_value, size, estimate = min(found)
-    ratios = [ratio for *_, ratio in found]
+    splits = {
+        size: [[high, size - high], [low, _RUNNERS - size - low]]
+        for size in range(_LEAST_IN_GROUP, _RUNNERS - _LEAST_IN_GROUP + 1)
+    }
+    p_value, size = min((fisher_p(table), size) for size, table in splits.items())
+    ratios = [sample_odds_ratio(table).estimate for table in splits.values()]
     row = _row(
         EJR, finding, "high against low", high + low, _RUNNERS, "smallest Fisher's p over all group sizes",
         assumption=f"at least {_LEAST_IN_GROUP} of the {_RUNNERS} runners in either group",
-        note=f"at {size} with high and {_RUNNERS - size} with low level; over the sizes the odds ratio runs from "
-        f"{min(ratios):.2f} to {max(ratios):.2f}",
+        note=f"at {size} with high and {_RUNNERS - size} with low level; the sample odds ratio over the sizes runs "
+        f"from {min(ratios):.2f} to {max(ratios):.2f}",
     )  # fmt: skip
-    return row | {"estimate": estimate, "p_value": p_value}
+    return row | {"estimate": sample_odds_ratio(splits[size]).estimate, "p_value": p_value}
+
+
+def _power(finding: str, high: int, low: int) -> Row:
+    n1, n2 = _EQUAL
+    row = _row(
+        EJR, finding, "high against low", high + low, n1 + n2, "power of Fisher's test",
+        assumption=f"the shares found, {high} of {n1} and {low} of {n2}, are the truth",
+        note="probability that such a study shows p < 0.05; without it a difference and none look alike",
+    )  # fmt: skip
+    return row | {"estimate": fisher_power(high / n1, low / n2, n1, n2)}
 
 
 def _firth_odds_ratio(table) -> Effect:

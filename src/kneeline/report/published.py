@@ -12,6 +12,7 @@ WILSON, EXACT = "proportion, Wilson", "proportion, Clopper-Pearson"
 FISHER = "odds ratio, conditional maximum likelihood (exact, Fisher)"
 MID_P = "odds ratio, mid-p"
 ANY_SIZE = "smallest Fisher's p over all group sizes"
+POWER = "power of Fisher's test"
 
 
 def counts_view(rows: Sequence[Row]) -> View:
@@ -38,10 +39,12 @@ def counts_view(rows: Sequence[Row]) -> View:
 def groups_view(rows: Sequence[Row]) -> View:
     """High against low training level, a finding and an assumption about group sizes a line."""
     compared: dict[tuple, dict[str, Row]] = {}
-    over_sizes = {}
+    over_sizes, power = {}, {}
     for row in rows:
         if row["quantity"] == ANY_SIZE:
             over_sizes[row["finding"]] = row
+        elif row["quantity"] == POWER:
+            power[row["finding"]] = row
         elif row["group"] in ("high", "low") and row["quantity"] == WILSON:
             compared.setdefault((row["finding"], row["assumption"]), {})[row["group"]] = row
         elif row["group"] == "high against low" and row["quantity"] in (FISHER, MID_P):
@@ -63,6 +66,7 @@ def groups_view(rows: Sequence[Row]) -> View:
             ("odds ratio (exact interval)", ratio(FISHER)),
             ("Fisher's p", lambda line: Cell(words.p_value(line[1][FISHER]["p_value"]), True)),
             ("odds ratio (mid-p)", ratio(MID_P)),
+            ("power at 13 + 13", lambda line: Cell(_power(power.get(line[0])), True)),
             ("smallest p over all group sizes", lambda line: _over(over_sizes.get(line[0]))),
         ],
         lines,
@@ -74,7 +78,7 @@ def tests_view(rows: Sequence[Row]) -> View:
     shown = [
         row
         for row in rows
-        if row["quantity"] not in (WILSON, EXACT, ANY_SIZE)
+        if row["quantity"] not in (WILSON, EXACT, ANY_SIZE, POWER)
         and not (row["group"] == "high against low" and row["quantity"].startswith(("odds ratio, ", "risk difference"))
                  and "cumulative" not in row["quantity"])
     ]  # fmt: skip
@@ -108,6 +112,10 @@ def _ratio(row: Row | None) -> str:
     if row is None:
         return MISSING
     return f"{words.estimate(row['estimate'])} ({words.interval(row['ci_low'], row['ci_high'])})"
+
+
+def _power(row: Row | None) -> str:
+    return MISSING if row is None else words.percent(row["estimate"])
 
 
 def _over(row: Row | None) -> Cell:
