@@ -2,10 +2,10 @@
 
     python bench/throughput.py [--knees 8] [--small] [--cores 1 2] [--granularity scan chunk]
 
-One simulated knee is written as DICOM and listed under so many participants. `one process` takes them through the chain
-one after another and gives the CPU seconds of each step without imports: the pure work. The runs are `kneeline run` up to the
-last scan, all their processes together; overhead is their CPU seconds over the pure work. `--small` takes 20 x 144 x 144
-voxels instead of a 2-D protocol's. Peak memory is that of the largest process.
+One simulated knee is written as DICOM and listed under so many participants. `one process` takes them through the
+chain one after another and gives the CPU seconds of each step without imports: the pure work. The runs are `kneeline
+run` up to the last scan, all their processes together; overhead is their CPU seconds over the pure work. `--small`
+takes 20 x 144 x 144 voxels instead of a 2-D protocol's. Peak memory is that of the largest process.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def _run(study: Path, knee: Path, knees: int, granularity: str, cores: int) -> t
     )
     rule = {"step": "picture"}.get(granularity, f"process_{granularity}")
     command = [
-        sys.executable, "-m", "kneeline", "run", "--directory", str(study), "--cores", str(cores), "--", "--until", rule,
+        sys.executable, "-m", "kneeline", "run", "--directory", str(study), "--cores", str(cores),
+        "--", "--until", rule,
     ]  # fmt: skip
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
