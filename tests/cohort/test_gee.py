@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kneeline.cohort.gee import fit_gee_logit
+from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.errors import Refusal
 
 # Children by pattern of wheeze at ages 7 to 10: of non-smoking, of smoking mothers (geepack::ohio).
@@ -24,7 +25,9 @@ def _statsmodels(y, design, groups):
         return model.fit(cov_type="bias_reduced", ctol=1e-12), model.cov_struct.dep_params
 
 
-def test_the_ohio_children():
+@pytest.fixture(scope="module")
+def ohio():
+    """Wheeze (n,), design (n, 4) of intercept, age, smoke and their product, child (n,)."""
     y, x, child = [], [], []
     for cell in OHIO.split(";"):
         pattern, counts = cell.split()
@@ -35,8 +38,12 @@ def test_the_ohio_children():
                     y.append(int(wheeze))
                     x.append([1, age, smoke, age * smoke])
                     child.append(number)
-    assert sum(y) == 326
-    fit = fit_gee_logit(y, np.array(x, dtype=float), child)
+    return np.array(y), np.array(x, dtype=float), np.array(child)
+
+
+def test_the_ohio_children(ohio):
+    assert ohio[0].sum() == 326
+    fit = fit_gee_logit(*ohio)
     assert fit.params == pytest.approx([-1.90050, -0.14124, 0.31383, 0.07083], abs=2e-5)
     # geepack divides by the number of pairs, statsmodels (and this) by their degrees of freedom.
     assert fit.alpha == pytest.approx(0.35438, rel=2e-3)
@@ -44,6 +51,16 @@ def test_the_ohio_children():
     errors, plain = np.sqrt(np.diag(fit.covariance)), np.array([0.11909, 0.05820, 0.18784, 0.08828])
     assert errors == pytest.approx(plain, rel=0.01)
     assert np.all(errors > plain)
+
+
+def test_the_ohio_children_one_by_one(ohio):
+    """geepack's independence structure is the pooled logit (a cumulative one of two grades) with the plain sandwich."""
+    y, x, child = ohio
+    fit = fit_cumulative_logit(y, x[:, 1:], ["age", "smoke", "age:smoke"])
+    # A threshold is minus an intercept.
+    assert fit.params == pytest.approx([1.90084, -0.14125, 0.31395, 0.07084], abs=1e-5)
+    errors = np.sqrt(np.diag(fit.plain_cluster_covariance(child, small_sample=False)))
+    assert errors == pytest.approx([0.11908, 0.05821, 0.18784, 0.08829], rel=1e-4)
 
 
 def test_statsmodels_solves_the_same_equations():

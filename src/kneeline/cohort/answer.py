@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from kneeline.errors import Refusal
 from kneeline.tables import Row
 
 # Estimates on these scales are exponentials of the model's coefficients.
@@ -74,6 +75,16 @@ def wald(names: Sequence[str], values: Sequence[float], errors: Sequence[float],
 
 def _reach(value: float, error: float, reach: float) -> tuple[float, float]:
     return float(value - reach * error), float(value + reach * error)
+
+
+def joint_test(values: np.ndarray, covariance: np.ndarray, df: float) -> tuple[float, float]:
+    """F and p of all values (q,) being 0 together: Hotelling's T-squared, since the covariance (q, q) was estimated
+    from `df` + 1 runners. With many runners it is the Wald chi-square divided by q."""
+    q = len(values)
+    if df < q:
+        raise Refusal("too_few_runners", f"{df + 1:g} runners for a test of {q} contrasts together")
+    f = float(values @ np.linalg.solve(covariance, values)) * (df + 1 - q) / (q * df)
+    return f, float(stats.f.sf(f, q, df + 1 - q))
 
 
 def values_row(found: Coefficient, scale: str) -> Row:

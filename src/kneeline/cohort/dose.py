@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from kneeline.cohort.answer import RATIOS, Answer
+from kneeline.cohort.answer import RATIOS, Answer, joint_test
 from kneeline.cohort.asking import answer_or_reason
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.families import Family, family
@@ -50,21 +50,20 @@ def dose_response(knees: Sequence[Row], outcome: str, settings: Settings) -> tup
         return [{**common, "term": term, "status": "refused", "reason": reason} for term in TESTS], []
     method = (
         f"adjusted {kind.name.replace('_', ' ')} with a restricted cubic spline of distance, knots at "
-        f"{', '.join(f'{knot:.1f}' for knot in knots)} km; runner-clustered Wald F test, the estimate is F"
+        f"{', '.join(f'{knot:.1f}' for knot in knots)} km; runner-clustered test by T-squared, the estimate is F"
     )
     rows = []
     for term, first in zip(TESTS, (0, 1), strict=True):
-        f, p = wald_f(spline, range(first, len(knots) - 1))
+        f, p = _test(spline, range(first, len(knots) - 1))
         rows.append({**common, "term": term, "estimate": f, "p_value": p, "status": "estimated", "method": method})
     return rows, _curves(data, outcome, straight, spline, knots, settings)
 
 
-def wald_f(answer: Answer, which: Sequence[int]) -> tuple[float, float]:
-    """F statistic and p-value of the terms at these places being 0 together."""
+def _test(answer: Answer, which: Sequence[int]) -> tuple[float, float]:
+    """F and p of the terms at these places being 0 together."""
     which = list(which)
     values = np.array([answer.terms[i].value for i in which])
-    f = float(values @ np.linalg.solve(answer.covariance[np.ix_(which, which)], values)) / len(which)
-    return f, float(stats.f.sf(f, len(which), answer.df))
+    return joint_test(values, answer.covariance[np.ix_(which, which)], answer.df)
 
 
 def _answer(kind: Family, data: Data, outcome: str, question: Question, settings: Settings) -> Answer:

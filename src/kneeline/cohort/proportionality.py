@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
-from kneeline.cohort.answer import Answer, values_row, wald
+from kneeline.cohort.answer import Answer, joint_test, values_row, wald
 from kneeline.cohort.asking import answer_or_reason
 from kneeline.cohort.brant import BrantCheck, check_proportional_odds
 from kneeline.cohort.design import Data, complete_cases
@@ -99,7 +98,7 @@ def partial_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list
             rows.append({**row, **values_row(found, "odds_ratio"), "status": "estimated"})
         f, p = _equal_cuts(answer, term, levels)
         row = {**common, "term": f"{term}, same at every cut", "scale": "other", "estimate": f, "p_value": p}
-        method = f"{answer.method}; Wald F test, the estimate is F"
+        method = f"{answer.method}; test by T-squared, the estimate is F"
         rows.append({**row, "status": "estimated", "method": method, "warnings": WEAK})
     return rows
 
@@ -111,5 +110,4 @@ def _equal_cuts(answer: Answer, term: str, levels: Sequence[int]) -> tuple[float
     contrast = np.eye(len(levels))[1:] - np.eye(len(levels))[0]
     difference = contrast @ [answer.terms[i].value for i in which]
     covariance = contrast @ answer.covariance[np.ix_(which, which)] @ contrast.T
-    f = float(difference @ np.linalg.solve(covariance, difference)) / len(contrast)
-    return f, float(stats.f.sf(f, len(contrast), answer.df))
+    return joint_test(difference, covariance, answer.df)

@@ -82,8 +82,12 @@ _SPAN = (0.05, 20.0)  # beyond it an interval ends in an arrow
 
 
 def is_exposure(row: Row) -> bool:
-    """Whether a row of ESTIMATES is a ratio for strike or distance, which is what the forest plot shows."""
-    return row["scale"] in RATIOS and ("rearfoot" in row["term"] or "distance" in row["term"])
+    """Whether a row of ESTIMATES is a ratio for strike or distance, which is what the forest plot shows.
+
+    Of the two models with an odds ratio at each cut-point the plot shows partial proportional odds.
+    """
+    asked = "rearfoot" in row["term"] or "distance" in row["term"]
+    return row["scale"] in RATIOS and asked and row["model"] != "proportional_odds_check"
 
 
 def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:

@@ -111,10 +111,16 @@ def term_words(term: str) -> str:
     """
     >>> term_words("rearfoot:distance_per_10_km"), term_words("age_years"), term_words("distance_from_32_km")
     ('rearfoot × distance per 10 km', 'age (years)', 'distance from 32 km')
+    >>> term_words("distance_per_10_km at grade >= 2")
+    'distance per 10 km at grade ≥ 2'
     """
-    return " × ".join(
-        part.replace("_", " ") if re.fullmatch(r"distance_.*_km", part) else heading(part) for part in term.split(":")
-    )
+    return " × ".join(_part_words(part) for part in term.split(":"))
+
+
+def _part_words(part: str) -> str:
+    if " at grade " in part or re.fullmatch(r"distance_.*_km", part):
+        return part.replace(">= ", "≥ ").replace("_", " ")
+    return heading(part)
 
 
 def cell(value: Any) -> str:
