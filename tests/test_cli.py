@@ -152,6 +152,46 @@ def test_an_interrupted_run_does_not_claim_later_locks(study):
         pass
 
 
+def test_unlock_frees_what_plain_snakemake_left_but_not_while_a_job_is_at_work(study, capsys):
+    lock = snakemake_lock(study)
+    hold = "import sys\nfrom kneeline import progress\nwith progress.held('results', 'x'):\n    print(1, flush=True)\n"
+    job = subprocess.Popen(
+        [sys.executable, "-c", hold + "    sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    job.stdout.readline()
+    assert cli.main(["run", "--unlock"]) == 2
+    assert "still at work" in capsys.readouterr().err
+    assert lock.exists()
+    job.communicate()
+    assert cli.main(["run", "--unlock"]) == 0
+    assert not lock.exists()
+    with launch.only_run_in(study):
+        pass
+
+
+def test_the_jobs_that_a_killed_run_left_on_a_cluster_are_named(study, capsys):
+    snakemake_lock(study)
+    (study / ".snakemake/kneeline.lock").write_text("running")
+    tables.write_text(study / ".snakemake/log/2026.snakemake.log", "SLURM run ID: 1234-abcd\n")
+    with launch.only_run_in(study):
+        pass
+    assert "`scancel --me --name 1234-abcd` ends them" in capsys.readouterr().err
+
+
+_TERMINATED = """
+import os, signal, subprocess, threading
+from kneeline import launch
+child = subprocess.Popen(["sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done"], stdout=-1)
+child.stdout.readline()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+raise SystemExit(launch._wait(child))
+"""
+
+
+def test_sigterm_is_passed_on_and_snakemake_waited_for():
+    assert subprocess.run([sys.executable, "-c", _TERMINATED], timeout=30, check=False).returncode == 5
+
+
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_contradicting_strike_stops_before_the_first_job(study, capsys, command):
     row = {"participant_id": "sub-1", "strike_style": "forefoot", "strike_index_pct": 10}

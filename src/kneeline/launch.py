@@ -6,8 +6,10 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -219,17 +221,34 @@ def _knee(scan: tables.Scan) -> tuple[str, str, str | None]:
 
 
 def _wait(process: subprocess.Popen) -> int:
-    """Exit code of Snakemake. Ctrl-C reaches it too: it stops its jobs and frees its lock, so we wait for it."""
+    """Exit code of Snakemake.
+
+    Ctrl-C reaches it too: it stops its jobs and frees its lock, so we wait for it. SIGTERM is passed on: it starts no
+    more jobs and ends when those at work have.
+    """
     interrupted = False
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:
-            interrupted = True
+    with _on_sigterm(lambda: process.terminate()):
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
     if interrupted:
         raise KeyboardInterrupt
     return code
+
+
+@contextlib.contextmanager
+def _on_sigterm(do: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: do())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _summary(directory: Path, scans: Path) -> int:

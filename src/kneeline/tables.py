@@ -201,12 +201,17 @@ def write_table(path: str | os.PathLike, rows: Iterable[Row], table: Table) -> N
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a UTF-8 file, complete or not at all (atomic rename in the same folder)."""
+    """Write a UTF-8 file, complete or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file, complete or not at all (atomic rename in the same folder)."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8", newline="")
+        partial.write_bytes(content)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -72,7 +72,7 @@ def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: P
             # A picture is an illustration: one that cannot be drawn must not stop the run, and it must not pass unseen.
             marker["reason"] = f"the picture could not be drawn ({type(error).__name__})"
         else:
-            picture.write_bytes(packed)
+            tables.write_bytes(picture, packed)
             marker["picture"] = picture.name
             # The workflow rebuilds the page when this file's bytes change: they change with the picture.
             marker["sha256"] = hashlib.sha256(packed).hexdigest()
