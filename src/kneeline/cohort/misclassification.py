@@ -91,12 +91,17 @@ class Corrected:
         M (K, J, J) for each group of knees that has an error of its own.
     posterior
         Probability of each grade (n, J), of every knee given all that is known of it; 1 for the reader's own.
+    peak, curvature
+        All parameters, and the inverse of the likelihood's information per knee: where a fit of nearly the same knees
+        may start from.
     """
 
     coefficients: np.ndarray
     covariance: np.ndarray
     confusion: np.ndarray
     posterior: np.ndarray
+    peak: np.ndarray
+    curvature: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,10 @@ class Knees:
         return int(max(self.machine.max(), self.reader.max())) + 1
 
 
-def fit_corrected(knees: Knees, runners: Sequence, *, errors: bool = True) -> Corrected:
-    """Maximum likelihood of model and error together; without `errors` the covariance is left out (nan).
+def fit_corrected(knees: Knees, runners: Sequence, *, near: Corrected | None = None) -> Corrected:
+    """Maximum likelihood of model and error together.
+
+    `near` is a fit of the same knees with other weights, from which the search starts; the covariance is then nan.
 
     Raises
     ------
@@ -130,26 +137,34 @@ def fit_corrected(knees: Knees, runners: Sequence, *, errors: bool = True) -> Co
     # Standardised terms: one size of step suits all parameters.
     middle, spread = knees.x.mean(axis=0), knees.x.std(axis=0)
     z = (knees.x - middle) / np.where(spread > 0, spread, 1)
-    naive = fit_cumulative_logit(knees.machine, z, [str(i) for i in range(p)], weights=knees.weights)
-    if naive.n_thresholds != j - 1:
-        raise Refusal("grades_missing", "the reader gave a grade that the machine never gave; join grades first")
-    cuts = naive.params[: j - 1]
-    start = np.concatenate([cuts[:1], np.log(np.diff(cuts)), naive.params[j - 1 :], _start_confusion(knees, k, j)])
     likelihood = _Likelihood(knees, z, j, p, k)
-    found = minimize(likelihood.loss, start, jac=True, method="BFGS", options={"gtol": 1e-5, "maxiter": 500})
+    start = near.peak if near else np.concatenate([_start_model(knees, z, j), _start_confusion(knees, k, j)])
+    options = {"gtol": 1e-5, "maxiter": 500, "hess_inv0": near.curvature if near else None}
+    found = minimize(likelihood.loss, start, jac=True, method="BFGS", options=options)
     if not np.all(np.isfinite(found.x)) or np.abs(found.jac).max() > 1e-2:
         raise Refusal("not_converged", "no peak of the likelihood with misclassification was found")
     slopes = found.x[j - 1 : j - 1 + p] / np.where(spread > 0, spread, 1)
     _, confusion, posterior = likelihood.parts(found.x)
     if np.linalg.svd(confusion, compute_uv=False).min() < LEAST_SINGULAR:
         raise Refusal("uninformative", "the machine's grades hardly depend on the reader's; nothing can be corrected")
-    covariance = np.full((p, p), np.nan)
-    if errors:
-        scores = likelihood.scores(found.x) * knees.weights[:, None]
-        full = cluster_covariance(np.linalg.inv(likelihood.information(found.x)), scores, runners)
-        scale = np.where(spread > 0, spread, 1)
-        covariance = full[j - 1 : j - 1 + p, j - 1 : j - 1 + p] / np.outer(scale, scale)
-    return Corrected(slopes, covariance, confusion, posterior)
+    if near:
+        return Corrected(slopes, np.full((p, p), np.nan), confusion, posterior, found.x)
+    scores = likelihood.scores(found.x) * knees.weights[:, None]
+    inverse = np.linalg.inv(likelihood.information(found.x))
+    inverse = (inverse + inverse.T) / 2
+    of_slopes = slice(j - 1, j - 1 + p)
+    scale = np.where(spread > 0, spread, 1)
+    covariance = cluster_covariance(inverse, scores, runners)[of_slopes, of_slopes] / np.outer(scale, scale)
+    return Corrected(slopes, covariance, confusion, posterior, found.x, inverse * knees.weights.sum())
+
+
+def _start_model(knees: Knees, z: np.ndarray, j: int) -> np.ndarray:
+    """Thresholds and slopes of the machine's grades as they are."""
+    naive = fit_cumulative_logit(knees.machine, z, [str(i) for i in range(z.shape[1])], weights=knees.weights)
+    if naive.n_thresholds != j - 1:
+        raise Refusal("grades_missing", "the reader gave a grade that the machine never gave; join grades first")
+    cuts = naive.params[: j - 1]
+    return np.concatenate([cuts[:1], np.log(np.diff(cuts)), naive.params[j - 1 :]])
 
 
 def _start_confusion(knees: Knees, k: int, j: int) -> np.ndarray:
@@ -270,16 +285,17 @@ def overimpute(knees: Knees, runners: np.ndarray, m: int, seed: int) -> np.ndarr
     Raises
     ------
     Refusal
-        `not_converged` when more than half of the resamples have no fit.
+        `not_converged` when more than half of the resamples have no fit; those of `fit_corrected`.
     """
     members = np.unique(runners, return_inverse=True)[1]
     n_runners = int(members.max()) + 1
+    whole = fit_corrected(knees, runners)
     found: list[np.ndarray] = []
     for i in range(2 * m):
         rng = np.random.default_rng([seed, i])
         drawn = rng.multinomial(n_runners, np.full(n_runners, 1 / n_runners)).astype(float)[members]
         try:
-            fitted = fit_corrected(replace(knees, weights=drawn), runners, errors=False)
+            fitted = fit_corrected(replace(knees, weights=drawn), runners, near=whole)
         except Refusal:
             continue
         edges = np.cumsum(fitted.posterior, axis=1)[:, :-1]
