@@ -103,6 +103,15 @@ def test_a_gutter_of_which_two_thirds_are_imaged_is_cut_off(border, whole):
     assert (row["effusion_grade"], row["effusion_grade_volume"]) == (2, 1 if whole else None)
 
 
+@pytest.mark.parametrize(("edge_mm", "whole"), [(2.0, True), (5.0, False)])
+def test_a_speck_at_the_border_cuts_no_gutter_off(edge_mm, whole):
+    """13 or 83 mm3 of fluid in the first image."""
+    blot = ((-47.5, 0, 10), (-45.2, edge_mm, 10 + edge_mm))
+    row = measure_effusion(phantom([POUCH, blot], width=(-48.0, 52.0)))
+    assert 0 < row["medial_gutter_ml"] < 0.1
+    assert row["fluid_in_view"] is whole
+
+
 @pytest.mark.parametrize(("full", "grade"), [(False, None), (True, 3)])
 def test_a_volume_that_the_image_cuts_off_is_a_lower_bound(full, grade):
     """The image ends within the fluid of the medial gutter: 11 mL are seen, or 59."""

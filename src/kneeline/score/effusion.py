@@ -25,13 +25,15 @@ from kneeline.labels import Label
 from kneeline.score.axes import Axes, knee_axes
 from kneeline.score.frame import Knee
 from kneeline.score.outside import behind_in_view, bursa_voxels, cyst_voxels
-from kneeline.score.pouch import BORDER_MM, measure_depths, pouch_in_view, to_border_mm
+from kneeline.score.pouch import measure_depths, near_border, pouch_in_view
 from kneeline.score.recesses import SUPRAPATELLAR, Cells, Patella, Recesses, divide, find_patella, make_cells
 from kneeline.score.rows import as_stored
 from kneeline.tables import EFFUSION, KNEE_KEYS, Row
 
 # Less fluid than this in front of the patella is not worth a flag.
 BURSA_ML = 0.5
+# No more than this of a recess near the image's border is a speck, not fluid that goes on beyond it.
+BORDER_MM3 = 30.0
 # A femur smaller than this is none, and shows neither axis nor sides.
 LEAST_FEMUR_ML = 1.0
 
@@ -128,8 +130,8 @@ def _cut_off(knee: Knee, fluid: Fluid) -> set[int]:
     """Recesses that the image does not show, or whose fluid runs into its border."""
     found = {k for k, name in enumerate(RECESSES, start=1) if not fluid.parts.in_view(name)}
     for k in range(1, len(RECESSES) + 1):
-        voxels = fluid.of(k)
-        if len(voxels) and to_border_mm(knee, voxels).min() <= BORDER_MM:
+        before, after = near_border(knee, fluid.of(k))
+        if np.count_nonzero((before | after).any(1)) * knee.labels.voxel_mm3 > BORDER_MM3:
             found.add(k)
     return found
 

@@ -92,16 +92,16 @@ def pouch_in_view(knee: Knee, axes: Axes, patella: Patella, voxels: np.ndarray) 
         return False
     if not len(voxels):
         return True
-    to_border = to_border_mm(knee, voxels)
-    to_border[1, 1] = np.inf
-    return bool((to_border > BORDER_MM).all())
+    before, after = near_border(knee, voxels)
+    after[:, 1] = False
+    return not (before | after).any()
 
 
-def to_border_mm(knee: Knee, voxels: np.ndarray) -> np.ndarray:
-    """How far (mm) the outermost of some voxels, (N, 3) indices, lie before the image's first and last along each axis,
-    (3, 2)."""
-    ends = np.stack([voxels.min(0), np.array(knee.labels.shape) - 1 - voxels.max(0)], axis=1)
-    return ends * np.array(knee.spacing_mm)[:, None]
+def near_border(knee: Knee, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of some voxels, (N, 3) indices, lie within `BORDER_MM` of the image's first and its last along each axis, each
+    (N, 3) bool."""
+    reach = BORDER_MM / np.array(knee.spacing_mm)
+    return voxels <= reach, np.array(knee.labels.shape) - 1 - voxels <= reach
 
 
 def _way_out_mm(knee: Knee, start: np.ndarray, direction: np.ndarray) -> float:
