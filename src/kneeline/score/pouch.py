@@ -98,8 +98,8 @@ def pouch_in_view(knee: Knee, axes: Axes, patella: Patella, voxels: np.ndarray) 
 
 
 def near_border(knee: Knee, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of some voxels, (N, 3) indices, lie within `BORDER_MM` of the image's first and its last along each axis, each
-    (N, 3) bool."""
+    """Which of some voxels, (N, 3) indices, lie within `BORDER_MM` of the image's first along each axis, and which of
+    its last; each (N, 3) bool."""
     reach = BORDER_MM / np.array(knee.spacing_mm)
     return voxels <= reach, np.array(knee.labels.shape) - 1 - voxels <= reach
 
