@@ -1,7 +1,7 @@
 import pytest
 
 from kneeline.cohort.multiplicity import adjust_p_values, benjamini_hochberg, holm
-from kneeline.cohort.settings import Settings
+from kneeline.cohort.settings import Settings, read_settings
 
 # R p.adjust.
 P = [0.001, 0.02, 0.03, 0.04, 0.5]
@@ -33,3 +33,20 @@ def test_only_secondary_exposure_contrasts_are_adjusted():
     ]
     adjust_p_values(rows, Settings())
     assert [r.get("p_adjusted") for r in rows] == [None, 0.02, None, 0.04, None, None]
+
+
+def test_co_primary_outcomes_share_their_level_contrast_by_contrast():
+    settings = read_settings({"co_primary": ["effusion_grade"], "exposures": ["strike", "weekly_distance"]})
+    rows = [
+        {"model": "cumulative_logit_adjusted", "outcome": outcome, "term": term, "p_value": p, "status": "estimated"}
+        for outcome, term, p in (
+            ("signal_grade", "rearfoot", 0.03),
+            ("signal_grade", "distance_per_10_km", 0.5),
+            ("effusion_grade", "rearfoot", 0.02),
+            ("effusion_grade", "distance_per_10_km", 0.01),
+            ("cartilage_grade", "rearfoot", 0.2),
+        )
+    ]
+    adjust_p_values(rows, settings)
+    # Holm of two: the smaller one doubled, the larger no smaller than that; cartilage is a family of its own.
+    assert [row["p_adjusted"] for row in rows] == pytest.approx([0.04, 0.5, 0.04, 0.02, 0.2])

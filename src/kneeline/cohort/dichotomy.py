@@ -19,6 +19,10 @@ from kneeline.tables import Row
 # or the rarer of finding and no finding fewer than `EVENTS_PER_TERM` a term.
 SPARSE_CELL = 5
 EVENTS_PER_TERM = 10
+NOT_SPARSE = (
+    f"no cell of finding by strike holds fewer than {SPARSE_CELL} knees, and the rarer outcome not fewer than "
+    f"{EVENTS_PER_TERM} a term"
+)
 
 
 def binary_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list[Row]:
@@ -32,7 +36,7 @@ def binary_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> list[
             answered = ask(firth, by_runner(binary, outcome), outcome, question, settings)
         else:
             answered = ask(gee, binary, outcome, question, settings)
-        rule = f"chosen because {why}" if why else "chosen because no cell of finding by strike is sparse"
+        rule = f"chosen because {why or NOT_SPARSE}"
         rows += [row | ({"method": f"{row['method']}; {rule}"} if row.get("method") else {}) for row in answered]
     return rows
 

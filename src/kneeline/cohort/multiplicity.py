@@ -40,7 +40,7 @@ def adjust_p_values(rows: Sequence[Row], settings: Settings) -> None:
     asked = [
         row
         for row in rows
-        if row["model"] in models and row["term"] in settings.contrasts and row["status"] == "estimated"
+        if row["model"] in models and row["term"] in settings.contrasts and row.get("p_value") is not None
     ]
     secondary = [row for row in asked if settings.role(row["outcome"]) == "secondary"]
     _fill(secondary, benjamini_hochberg)
