@@ -27,7 +27,7 @@ from scipy import stats
 from kneeline.cohort.answer import Answer, Coefficient, values_row
 from kneeline.cohort.bootstrap import canonical_order
 from kneeline.cohort.chained import Incomplete, impute
-from kneeline.cohort.design import Data, complete_cases, term_value
+from kneeline.cohort.design import Data, complete_cases, term_column
 from kneeline.cohort.families import Family, family
 from kneeline.cohort.outcomes import outcome_value
 from kneeline.cohort.questions import Question, adjusted_question, questions
@@ -112,9 +112,7 @@ def gather(knees: Sequence[Row], outcome: str, settings: Settings) -> Gathered:
             known.setdefault(knee["participant_id"], []).append(float(value))
             first.setdefault(knee["participant_id"], knee)
     asked = adjusted_question(settings).terms
-    values = np.array(
-        [[_number(term_value(first[who], term, settings)) for term in asked] for who in known], dtype=float
-    ).reshape(len(known), len(asked))
+    values = np.column_stack([term_column(list(first.values()), term, settings) for term in asked])
     outcomes = [np.sort(found) for found in known.values()]
     sums = np.array([[found.mean(), found.max(), found @ found, len(found)] for found in outcomes]).reshape(-1, 4)
     order = canonical_order(values, sums)
@@ -239,7 +237,3 @@ def coefficient(name: str, pooled: Pooled) -> Coefficient:
     error = math.sqrt(pooled.total)
     p = float(2 * stats.t.sf(abs(pooled.estimate) / error, pooled.df))
     return Coefficient(name, pooled.estimate, error, *pooled.interval(), p)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
