@@ -16,13 +16,13 @@ wildcard_constraints:
     chunk=r"\d+-of-\d+",
 
 
+# Truths of simulated scans, which come with their DICOM; nothing for real scans. A pattern, since a function costs a
+# call a scan.
+TRUTH = ["results/simulate/{scan}_truth.tsv"] if settings["simulate"] else []
+
+
 def truth_of(scan_ids):
-    """Truths of simulated scans, whose rule also writes their DICOM; nothing for real scans."""
-    return [f"results/simulate/{scan}_truth.tsv" for scan in scan_ids] if settings["simulate"] else []
-
-
-def simulated_paths(wildcards):
-    return truth_of([wildcards.scan])
+    return [truth.format(scan=scan) for scan in scan_ids for truth in TRUTH]
 
 
 def all_truths(wildcards):

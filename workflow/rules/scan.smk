@@ -2,7 +2,7 @@
 # Its stamp is the only output that Snakemake may remove; what the steps wrote stays when a job fails.
 rule process_scan:
     input:
-        simulated_paths,
+        TRUTH,
     output:
         "results/progress/{scan}_done.json",
     log:

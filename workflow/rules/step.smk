@@ -3,7 +3,7 @@
 # A job takes the scan's paths from the scans table itself: no path of the user passes through a shell line.
 rule ingest:
     input:
-        simulated_paths,
+        TRUTH,
     output:
         "results/ingest/{scan}_status.json",
     log:
