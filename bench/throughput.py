@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--knees", type=int, default=8)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--granularity", nargs="+", default=["scan", "chunk"])
+    parser.add_argument("--granularity", nargs="*", default=["scan", "chunk"])
     arguments = parser.parse_args()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
