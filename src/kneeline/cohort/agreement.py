@@ -348,7 +348,11 @@ def _ends(
 
 def _bootstrapped(compared: Compared) -> str:
     n, seed = compared.resampling.n, compared.resampling.seed
-    return f"BCa interval from {n} resamples of {compared.n_runners} runners, seed {seed}" if n else ""
+    return (
+        f"BCa interval, expanded for few runners, from {n} resamples of {compared.n_runners} runners, seed {seed}"
+        if n
+        else ""
+    )
 
 
 def _refused(name: str, compared: Compared) -> Row:
