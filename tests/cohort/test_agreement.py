@@ -356,3 +356,26 @@ def test_a_scale_has_all_its_grades_although_nobody_used_them():
     assert possible_grades(("marrow", "femur"), [0]) == 3
     assert possible_grades(("medial_meniscus", "body"), [0, 4]) == 5
     assert possible_grades(("hoffa", None), [0, 2]) == 3
+
+
+def test_the_stage_compares_grades_of_every_table_and_values(fabricate, analyse):
+    runners = [fabricate.runner(i) for i in range(1, 9)]
+    knees = [fabricate.knee(i, "L", i % 3, i % 2, 3.0 + i) | {"cartilage_grade": 2 * (i % 2)} for i in range(1, 9)]
+    common = {"rater_id": "anna", "reading": 1, "session_id": "ses-01", "laterality": "L"}
+    readings = [
+        common | {"participant_id": f"sub-{i:03d}", "structure": structure, "region": region} | given
+        for i in range(1, 9)
+        for structure, region, given in (
+            ("cartilage", "femoral_cartilage", {"grade": i % 2}),
+            ("medial_meniscus", "posterior_horn", {"grade": i % 3}),
+            ("fluid_ml", None, {"value": 3.5 + i}),
+        )
+    ]
+    config = {"outcomes": ["signal_grade"], "adjustment": {"main": []}, "n_bootstrap": 200, "n_imputations": 0}
+    found = analyse(runners, knees, config=config, readings=readings).agreement
+    assert _find(found, "exact_agreement", structure="medial_meniscus posterior_horn")["estimate"] == 1
+    assert _find(found, "within_one_grade", structure="femoral_cartilage")["estimate"] == 1
+    assert _find(found, "exact_agreement", structure="femoral_cartilage")["estimate"] == 0.5
+    bias = _find(found, "bias", structure="fluid_ml")
+    assert (bias["estimate"], bias["n"], bias["n_participants"]) == (pytest.approx(-0.5), 8, 8)
+    assert "from 200 resamples of 8 runners, seed 2006" in _find(found, "icc_a1", structure="fluid_ml")["method"]
