@@ -51,3 +51,13 @@ def test_every_contradiction_is_told(fabricate, tmp_path):
     assert "sub-002" in text
     assert "sub-003" in text
     assert "sub-004" not in text
+
+
+def test_a_misspelt_optional_column_is_not_lost(fabricate, tmp_path):
+    path = tmp_path / "participants.tsv"
+    tables.write_table(path, [fabricate.runner(1, strike_style=None, strike_index_pct=20.0)], tables.PARTICIPANTS)
+    path.write_text(path.read_text().replace("strike_index_pct", "strike_index"))
+    with pytest.raises(UsageError, match="is the column 'strike_index' for strike_index_pct"):
+        read_runners(path)
+    path.write_text(path.read_text().replace("strike_index", "club"))
+    assert read_runners(path)[0]["strike_style"] is None  # columns of one's own are allowed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kneeline import grading, tables
+from kneeline import grading, tables, units
 from kneeline.errors import UsageError
 from kneeline.tables import Row
 
@@ -15,10 +15,12 @@ def read_runners(path: str | Path) -> list[Row]:
     Raises
     ------
     UsageError
-        With every row in which the given style and the measurement disagree, or two measurements do.
+        With every row in which the given style and the measurement disagree, or two measurements do; or with a column
+        that is probably an optional one misspelt.
     """
-    rows, faults = [], []
-    for row in tables.read_table(path, tables.PARTICIPANTS):
+    read = tables.read_table(path, tables.PARTICIPANTS)
+    rows, faults = [], _misspelt(read)
+    for row in read:
         try:
             rows.append(with_strike(row))
         except ValueError as fault:
@@ -26,6 +28,14 @@ def read_runners(path: str | Path) -> list[Row]:
     if faults:
         raise UsageError(f"{path}: {len(faults)} fault(s)\n  " + "\n  ".join(faults))
     return rows
+
+
+def _misspelt(rows: list[Row]) -> list[str]:
+    """An optional column that nobody fills, while the sheet has an unknown one much like it."""
+    unknown = sorted({name for row in rows for name in row} - set(tables.PARTICIPANTS.header))
+    empty = [c.name for c in tables.PARTICIPANTS.columns if c.optional and all(row[c.name] is None for row in rows)]
+    found = filter(None, (units.instead_of(name, unknown) for name in empty))
+    return [f"is the column {words} rename it, or give it another name" for words in found]
 
 
 def with_strike(row: Row) -> Row:
