@@ -43,6 +43,7 @@ def test_fluid_of_a_cut_off_pouch_is_missing():
     assert outcome_value(_knee(), "log_fluid_ml") == pytest.approx(math.log(6))
     assert outcome_value(_knee(pouch_in_view=False), "log_fluid_ml") is None
     assert outcome_value(_knee(pouch_in_view=None), "log_fluid_ml") is None
+    assert outcome_value(_knee(fluid_in_view=False), "log_fluid_ml") is None
     assert outcome_value(_knee(fluid_ml=0.0), "log_fluid_ml") == pytest.approx(math.log(0.1))
 
 

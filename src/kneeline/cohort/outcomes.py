@@ -42,9 +42,9 @@ OUTCOMES = {
 
 
 def outcome_value(knee: Row, outcome: str) -> float | None:
-    """A knee's outcome; `log_fluid_ml` is missing when the pouch is cut off, since its volume is then too small."""
+    """A knee's outcome; `log_fluid_ml` is missing when a recess is cut off, since the volume is then too small."""
     if outcome != "log_fluid_ml":
         return knee[outcome]
-    if knee["fluid_ml"] is None or knee["pouch_in_view"] is not True:
+    if knee["fluid_ml"] is None or knee["pouch_in_view"] is not True or knee.get("fluid_in_view") is False:
         return None
     return float(np.log(max(knee["fluid_ml"], SMALLEST_FLUID_ML)))
