@@ -21,6 +21,8 @@ SPACING_TOLERANCE_MM = 0.02
 SPACING_TOLERANCE = 0.01
 # Steps between slices leave the perpendicular by less than this, or the stack is sheared.
 SHEAR_TOLERANCE = 0.02
+# A slice's position may be off the common line by this: far below a pixel, far above rounding. Project decision.
+ASIDE_MM = 0.1
 
 _LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])
 
@@ -69,6 +71,13 @@ def place_slices(positions: np.ndarray, orientations: np.ndarray, pixel_spacing:
         )
     # The middle of the fitted line is the best known point of it.
     first = positions.mean(axis=0) - step * (len(order) - 1) / 2
+    aside = np.linalg.norm(positions[order] - first - np.outer(np.arange(len(order)), step), axis=1).max()
+    if aside > ASIDE_MM:
+        raise Refusal(
+            "sheared_stack",
+            f"expected slices on one straight line, one lies {aside:.3g} mm beside it; "
+            "export the original series again",
+        )
     lps = np.eye(4)
     lps[:3] = np.column_stack([step, down * pixel_spacing[0], right * pixel_spacing[1], first])
     return Placement(order, _LPS_TO_RAS @ lps, spacing)

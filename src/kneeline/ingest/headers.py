@@ -210,8 +210,6 @@ def _sort_in(path: Path, found: Found) -> None:
 
 def _read_header(path: Path, start: bytes, budget: int) -> tuple[File | None, int]:
     """The file, and what its header took of the budget; no file when its header takes more than is left."""
-    from pydicom.uid import ImplicitVRLittleEndian
-
     size = path.stat().st_size
     deflated = DEFLATED.encode() in start[:400]
     cost = 0
@@ -238,11 +236,21 @@ def _read_header(path: Path, start: bytes, budget: int) -> tuple[File | None, in
         header.SOPClassUID = DICOMDIR
     elif cut:
         return File(path, _only_series(header), "", False, None, 0), cost
-    syntax = str(header.file_meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    syntax = str(header.file_meta.get("TransferSyntaxUID") or _syntax_found(header))
     if deflated or place is None:
         return File(path, header, syntax, place is not None, None, 0), cost
     offset, length = place
     return File(path, header, syntax, True, offset, 0 if length == _UNDEFINED else min(length, size - offset)), cost
+
+
+def _syntax_found(header: Any) -> str:
+    """The uncompressed transfer syntax in which a header without one was found to be written."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    implicit, little_endian = header.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
 
 
 def _is_whole(file: File) -> bool:
@@ -297,6 +305,8 @@ def _inflated_bytes(path: Path, start: bytes, budget: int) -> int:
     if start[128:136] != b"DICM" + _META_START:
         raise ValueError("no file meta information")
     most = min(budget, MAX_INFLATED_BYTES) + 1
+    if path.stat().st_size > most:  # what follows the stream is read, too
+        return budget + 1
     inflate, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with open(path, "rb") as stream:
         stream.seek(144 + int.from_bytes(start[140:144], "little"))

@@ -22,6 +22,8 @@ MAX_HEADERS_BYTES = 1 << 28
 MAX_VALUE_BYTES = 1 << 16
 # A deflated or gzipped file may unfold to a thousand times its size.
 MAX_INFLATED_BYTES = 1 << 28
+# A compressed file is no larger than the values that it stands for.
+MAX_PACKED_BYTES = 1 << 28
 MAX_SIDECAR_BYTES = 1 << 20
 # Reads that a parser may need for one header; an item costs more, because it becomes a data set of its own.
 _MAX_READS = 1 << 19

@@ -14,7 +14,7 @@ from kneeline.errors import Refusal
 from kneeline.ingest.frames import Frame, frame_count
 from kneeline.ingest.headers import DEFLATED, File, number
 from kneeline.ingest.isolated import DecoderError, decode
-from kneeline.ingest.limits import MAX_VOXELS, too_large
+from kneeline.ingest.limits import MAX_PACKED_BYTES, MAX_VOXELS, too_large
 
 _NATIVE = {
     "1.2.840.10008.1.2": "<",
@@ -100,6 +100,12 @@ class _Format:
 def _check_length(file: File) -> None:
     """Plain values must fill what they are declared to fill: a wrong number of rows or columns shows nowhere else."""
     if file.syntax not in _NATIVE:
+        if file.path.stat().st_size > MAX_PACKED_BYTES:
+            raise Refusal(
+                "too_large",
+                f"expected at most {MAX_PACKED_BYTES >> 20} MB in a compressed file, this one has more; "
+                "export the series again",
+            )
         return
     wanted = _frame_bytes(file) * frame_count(file)
     if file.pixel_bytes < wanted:

@@ -16,6 +16,7 @@ from kneeline.errors import Refusal
 from kneeline.ingest.admit import MIN_SLICES
 from kneeline.ingest.frames import Frame
 from kneeline.ingest.geometry import DIRECTION_TOLERANCE, SPACING_TOLERANCE, SPACING_TOLERANCE_MM
+from kneeline.ingest.headers import MR_CLASSES
 from kneeline.ingest.stacking import Stack
 
 if TYPE_CHECKING:
@@ -35,13 +36,27 @@ def refuse_cut_series(candidates: list[Candidate]) -> None:
         if candidate.stacks and not candidate.refusal:
             folders = {f.file.path.parent for f in candidate.frames}
             others = [frame for folder in folders for frame in near.get(folder, ())]
-            count = sum(continues(candidate.stacks[0], frame) for frame in others)
-            if count:
-                candidate.refusal = Refusal(
-                    "split_series",
-                    f"expected all slices of a stack in one series, {count} image(s) beside it continue this one and "
-                    "are marked as another series or kind; export the series again, or remove them",
-                )
+            lost = {id(f) for f in others if continues(candidate.stacks[0], f) or may_belong(candidate.stacks[0], f)}
+            if lost:
+                candidate.refusal = _split(len(lost))
+                for fragment in candidates:
+                    if fragment.refusal and any(id(frame) in lost for frame in fragment.frames):
+                        fragment.refusal = candidate.refusal
+
+
+def _split(count: int) -> Refusal:
+    return Refusal(
+        "split_series",
+        f"expected all slices of a stack in one series, {count} image(s) beside it continue this one or have lost "
+        "their place, and are marked as another series or kind; export the series again, or remove them",
+    )
+
+
+def may_belong(stack: Stack, frame: Frame) -> bool:
+    """Whether an MR image of the stack's size has lost its place, which every MR image has."""
+    known = frame.position is not None and frame.orientation is not None and frame.pixel_spacing is not None
+    same_size = (frame.rows, frame.columns) == (stack.frames[0].rows, stack.frames[0].columns)
+    return not known and same_size and frame.file.get("SOPClassUID") in MR_CLASSES
 
 
 def continues(stack: Stack, frame: Frame) -> bool:

@@ -53,11 +53,9 @@ class Unpacked:
         while True:
             if self._inflate.eof:
                 self._waiting = self._inflate.unused_data or self._file.read(_BLOCK)
-                # Some writers pad the file with zeros.
-                while self._waiting and not self._waiting.strip(b"\0"):
-                    self._waiting = self._file.read(_BLOCK)
                 self._members += 1
-                if not self._waiting or self._members > _MAX_MEMBERS:
+                # Some writers pad the file with zeros.
+                if not self._waiting.strip(b"\0") or self._members > _MAX_MEMBERS:
                     return b""
                 self._inflate = zlib.decompressobj(31)
             else:
