@@ -149,6 +149,8 @@ def pack_knee(image: Volume, laterality: str) -> tuple[dict, Packed]:
         "axes": slices,
         "shape": list(stack.shape),
         "spacing": [round(v, 5) for v in stack.spacing_mm],
+        "low": float(f"{pixels.low:.6g}"),
+        "step": float(f"{pixels.step:.6g}"),
         "highest": pixels.highest,
         "window": window,
         # Half a step is the largest error of a pixel, as a share of the first window.

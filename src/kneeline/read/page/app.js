@@ -172,7 +172,9 @@
   function describe(view) {
     const [first, last] = view.ends;
     of("where").textContent = `${view.planeName} ${view.slice + 1} / ${view.count}`;
-    of("settings").textContent = `W ${Math.round(view.high - view.low)}  L ${Math.round((view.high + view.low) / 2)}  ·  ${Math.round(view.zoom * 100)} %${view.inverted ? "  ·  inverted" : ""}`;
+    const { low, step } = view.image;
+    const scan = (value) => (Math.abs(value) < 10 ? value.toPrecision(2) : Math.round(value));
+    of("settings").textContent = `W ${scan((view.high - view.low) * step)}  L ${scan(low + step * (view.high + view.low) / 2)}  ·  ${Math.round(view.zoom * 100)} %${view.inverted ? "  ·  inverted" : ""}`;
     of("quality").textContent = here().error ? `grey levels within ±${(here().error * 100).toPrecision(2)} % of the first window` : "";
     for (const [side, letter] of Object.entries(view.sides)) of(`side-${side}`).textContent = letter;
     of("bar-first").textContent = first;
