@@ -173,3 +173,27 @@ def test_row_order_and_names_change_nothing():
         for name in ("naive", "estimate", "ci_low", "ci_high"):
             if one.get(name) is not None:
                 assert other[name] == pytest.approx(one[name], rel=1e-4, abs=1e-9), one["quantity"]
+
+
+def test_a_machine_without_error_is_not_tested_for_differences():
+    knees, readings, truth = _cohort(40, 40, seed=7)
+    for row, grade in zip(knees, truth, strict=True):
+        row["effusion_grade"] = int(grade)
+    rows = _rows(knees, readings)
+    for term in ("rearfoot", SETTINGS.distance_term):
+        row = _named(rows, f"machine's grade at equal reader's grade, {term}")
+        assert row["reason"].startswith("no_error")
+    assert not any("may not be alike" in (row.get("warnings") or "") for row in rows)
+    row = _named(rows, "odds ratio, crude_strike: rearfoot", "maximum likelihood")
+    assert row["estimate"] == pytest.approx(row["naive"], rel=0.02)
+
+
+def test_without_resamples_prevalences_have_no_interval():
+    knees, readings, _ = _cohort(30, 30, seed=8)
+    settings = Settings(**{**vars(SETTINGS), "n_bootstrap": 0, "n_imputations": 0, "exposures": ("weekly_distance",)})
+    rows = _rows(knees, readings, settings)
+    row = _named(rows, "prevalence of grade 1 or more", "matrix")
+    assert row["status"] == "estimated"
+    assert "n_bootstrap is 0" in row["method"]
+    assert row.get("ci_low") is None
+    assert not any("over-imputation" in row["method"] or "rearfoot" in row["quantity"] for row in rows)

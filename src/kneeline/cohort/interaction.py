@@ -120,6 +120,8 @@ def _adjusted_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> li
     common: Row = {"outcome": outcome, "n_participants": data.n_runners, "n_knees": data.n_knees}
     model = "additive_interaction_adjusted"
     reason = sparse_cells(runners_per_cell(data.knees, settings), settings.min_joint_cell)
+    if reason and data.missing_note:
+        reason += f" ({data.missing_note})"
     if not reason:
         strike, far = (data.x[:, data.terms.index(name)] for name in ("rearfoot", cut))
         finding = data.y >= 1

@@ -272,12 +272,20 @@ def _difference(
             counts[strike_group(knee["strike_style"])] += 1
         if few := sparse_cells(counts, settings.min_joint_cell):
             return {**row, "status": "refused", "reason": f"sparse: {few}"}
+    if strata is not None and not _varies(y, strata):
+        reason = "no_error: knees to which the reader gave the same grade have the same by the machine"
+        return {**row, "status": "refused", "reason": reason}
     try:
         answer = fit_linear(Data(y.astype(float), x, names, data.runners))
     except Refusal as refusal:
         return {**row, "status": "refused", "reason": f"{refusal.code}: {refusal.reason}"}
     row["method"] += f"; {answer.method.rpartition('; ')[2]}"
     return {**row, **values_row(answer[term], answer.scale), "status": "estimated"}
+
+
+def _varies(y: np.ndarray, strata: np.ndarray) -> bool:
+    """Whether y (n,) differs within any level of the strata (n, levels - 1)."""
+    return any(np.ptp(y[(strata == level).all(axis=1)]) > 0 for level in np.unique(strata, axis=0))
 
 
 # --- odds ratios ------------------------------------------------------------------------------------------------------
