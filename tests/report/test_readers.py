@@ -49,6 +49,18 @@ def test_a_line_a_comparison_with_its_headline_figures():
     assert value[5].startswith("0.00")
 
 
+def test_confusion_matrices_keep_every_pair():
+    knees = [_knee(i, i % 3) for i in range(6)]
+    keys = ("participant_id", "session_id", "laterality")
+    common = {"rater_id": "anna", "reading": 1, "structure": "effusion", "region": None}
+    read = [{k: knee[k] for k in keys} | common | {"grade": min(3, knee["effusion_grade"] + 1)} for knee in knees]
+    view = readers.confusion_view(compare_raters(knees, read)[1])
+    assert [cell.text for cell in view.headings][2:] == ["first", "second 0", "second 1", "second 2", "second 3"]
+    counts = [[int(text) for text in line[3:]] for line in _texts(view)]
+    assert counts == [[0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2], [0, 0, 0, 0]]
+    assert readers.confusion_view([]).rows == ()
+
+
 def test_few_runners_are_shown_as_refused():
     lines = _texts(readers.grades_view(_agreement(3)))
     assert all("refused" in line for line in lines)

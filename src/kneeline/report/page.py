@@ -150,7 +150,7 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         ],
         "agreement_notes": readers.notes(found[tables.AGREEMENT]),
         "agreement_full": plain("Every coefficient, with its method", tables.AGREEMENT, found[tables.AGREEMENT]),
-        "confusion": plain("Pairs of grades", tables.CONFUSION, found[tables.CONFUSION]),
+        "confusion": readers.confusion_view(found[tables.CONFUSION]),
         "limits": summary.limits(found, config),
         "validation": validation_block(checked) if checked else None,
         "codebook": [

@@ -60,6 +60,28 @@ def values_view(rows: Sequence[Row]) -> View:
     )
 
 
+def confusion_view(rows: Sequence[Row]) -> View:
+    """Confusion matrices one below the other: a grade of the first rater a line, those of the second across."""
+    matrices: dict[tuple, dict[int, int]] = {}
+    for row in rows:
+        matrices.setdefault((row["comparison"], row["structure"], row["grade_a"]), {})[row["grade_b"]] = row["n"]
+    highest = max((row["grade_b"] for row in rows), default=-1)
+
+    def count(grade: int) -> Callable:
+        return lambda line: Cell("" if grade not in line[1] else str(line[1][grade]), True)
+
+    return view(
+        "How often each pair of grades was given: the first rater's grade a line, the second's across",
+        [
+            ("who", lambda line: line[0][0]),
+            ("what", lambda line: words.heading(line[0][1])),
+            ("first", lambda line: line[0][2]),
+            *((f"second {grade}", count(grade)) for grade in range(highest + 1)),
+        ],
+        list(matrices.items()),
+    )
+
+
 def notes(rows: Sequence[Row]) -> list[str]:
     """Reasons that stand for a whole comparison, such as that nobody read."""
     said = (f"{row['comparison']}: {row['note']}" for row in rows if row["structure"] == "all" and row["note"])
