@@ -144,6 +144,8 @@ def test_doubts_name_the_runners_and_the_unit():
     assert "distance of a month? (sub-5 200 km in 3 sessions)" in long
     (miles,) = doubts(sheet(weekly_distance_km=[12.43, 18.64, 24.85, 31.07, 9.32, 15.53]))
     assert "12.43 = 20 km; are they miles?" in miles
+    (month,) = doubts(sheet(weekly_distance_km=[120, 140, 180, 90, 200, 130]))
+    assert "the middle distance is 135 km a week; is it that of a month? 135 km a month are 31 a week" in month
     (pace,) = doubts(sheet(pace_min_per_km=[8.5, 9, 9.5, 8, 10, 9]))
     assert "are these minutes a mile? 9 min a mile are 5.59 a km" in pace
     (index,) = doubts(sheet(strike_index_pct=[0.1, 0.2, 0.15, 0.7, 0.9, 0.1]))

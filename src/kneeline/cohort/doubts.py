@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from statistics import median
 
 from kneeline.tables import Row
-from kneeline.units import KM_PER_MILE
+from kneeline.units import KM_PER_MILE, WEEKS_PER_MONTH
 
 # A session shorter or longer than this is rare; a marathon is 42.2 km.
 SESSION_KM = (1.5, 45.0)
 # Runners of a whole sheet are seldom slower than this (8 km/h); 12 minutes a mile are 7.5 a kilometre.
 SLOW_PACE_MIN_PER_KM = 7.5
+# The middle of a group of non-professional runners lies well below this; a month's distance above it.
+FAR_KM = 100.0
 # A pattern needs so many values, and this share of them.
 LEAST, SHARE = 5, 0.8
 _NAMED = 8
@@ -23,11 +25,11 @@ _NAMED = 8
 
 def doubts(runners: Sequence[Row]) -> list[str]:
     """Sentences about rows of PARTICIPANTS, with the runners they concern; empty when nothing looks odd."""
-    return [*_session_doubts(runners), *_mile_doubts(runners), *_pace_doubts(runners), *_index_doubts(runners)]
+    return [*_distance_doubts(runners), *_mile_doubts(runners), *_pace_doubts(runners), *_index_doubts(runners)]
 
 
-def _session_doubts(runners: Sequence[Row]) -> list[str]:
-    """Weekly distance over sessions a week."""
+def _distance_doubts(runners: Sequence[Row]) -> list[str]:
+    """Weekly distance of the whole group, and of each runner over sessions a week."""
     short, long = [], []
     for row in runners:
         distance, sessions = row.get("weekly_distance_km"), row.get("sessions_per_week")
@@ -37,6 +39,13 @@ def _session_doubts(runners: Sequence[Row]) -> list[str]:
             short += [words] if one < SESSION_KM[0] else []
             long += [words] if one > SESSION_KM[1] else []
     said = []
+    known = [row["weekly_distance_km"] for row in runners if row.get("weekly_distance_km")]
+    if len(known) >= LEAST and median(known) > FAR_KM:
+        middle = median(known)
+        said.append(
+            f"weekly_distance_km: the middle distance is {middle:g} km a week; is it that of a month? {middle:g} km a "
+            f"month are {middle / WEEKS_PER_MONTH:.0f} a week"
+        )
     if short:
         said.append(
             f"weekly_distance_km: less than {SESSION_KM[0]:g} km a session; is it the distance of one session, or are "
