@@ -27,7 +27,6 @@ LAST = {
     "score": "score/{scan}_status.json",
     "report": "report/{scan}_picture.json",
 }
-_NO_LOCKS = (OSError,)
 
 
 # --- records ----------------------------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ def held(results: Path, scan_id: str) -> Iterator[None]:
 
     byte = int.from_bytes(hashlib.sha256(scan_id.encode()).digest()[:7])
     with open(_lock_file(results), "a+b") as file:
-        with contextlib.suppress(*_NO_LOCKS):
+        with contextlib.suppress(OSError):
             fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
         yield
 

@@ -140,7 +140,7 @@ def bar(found: Standing, now: float, width: int) -> str:
 def text(found: Standing, running: bool, now: float) -> str:
     """Everything `kneeline status` says."""
     done, aside, at_work = found.done, found.set_aside, found.at_work
-    good = len(done) - len([scan for scan, _ in aside if scan in set(done)])
+    good = len(set(done) - {scan for scan, _ in aside})
     lines = [
         f"run at work for {duration(now - found.began)}" if running else "no run at work",
         f"{good} done, {len(aside)} set aside, {len(at_work)} {'at work' if running else 'interrupted'}, "
