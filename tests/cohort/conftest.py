@@ -125,7 +125,8 @@ def analyse(tmp_path):
         if readings is not None:
             tables.write_table(tmp_path / "readings.tsv", readings, tables.READINGS)
             readings = tmp_path / "readings.tsv"
-        run_cohort(**paths, out=tmp_path / out, config=config or {}, readings=readings)
+        few = {"n_imputations": 2, "n_bootstrap": 100}
+        run_cohort(**paths, out=tmp_path / out, config=few | (config or {}), readings=readings)
         written = {
             table.name.removeprefix("cohort/"): tables.read_table(
                 tmp_path / out / f"{table.name.removeprefix('cohort/')}.tsv", table

@@ -133,3 +133,15 @@ def test_the_ends_of_the_interval_are_where_the_likelihood_ratio_says():
     fit = fit_firth(rng.random(30) < 0.3, x, ["a", "b"])
     for end in fit.profile_interval("a"):
         assert fit.likelihood_ratio(["a"], at=end)[1] == pytest.approx(0.05, abs=1e-6)
+
+
+def test_gradient_and_curvature_are_derivatives():
+    from kneeline.cohort.firth import _curvature, _evaluate
+
+    rng = np.random.default_rng(3)
+    design = np.column_stack([np.ones(25), rng.normal(size=(25, 2))])
+    y, point, step = rng.integers(0, 2, 25).astype(float), np.array([0.3, -0.8, 1.1]), 1e-5
+    sides = [(_evaluate(point + s, y, design), _evaluate(point - s, y, design)) for s in np.eye(3) * step]
+    assert _evaluate(point, y, design)[1] == pytest.approx([(a[0] - b[0]) / (2 * step) for a, b in sides], rel=1e-6)
+    columns = np.array([(a[1] - b[1]) / (2 * step) for a, b in sides])
+    assert _curvature(point, design) == pytest.approx(-columns, rel=1e-6)

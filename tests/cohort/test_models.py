@@ -25,11 +25,12 @@ def _rows(found, model, outcome="signal_grade"):
 
 @pytest.fixture
 def analyse(fabricate, tmp_path):
-    """The models alone, on fabricated results."""
+    """The models alone, on fabricated results; of the signal grade unless told otherwise, and nothing drawn."""
 
     def call(runners, knees, config=None) -> SimpleNamespace:
         cohort = read_cohort(**fabricate.write_results(tmp_path, runners, knees))
-        rows, settings = to_analyse(cohort), read_settings(config or {})
+        quick = {"outcomes": ["signal_grade"], "n_imputations": 0, "n_bootstrap": 0}
+        rows, settings = to_analyse(cohort), read_settings(quick | (config or {}))
         empty = dict.fromkeys(tables.ESTIMATES.header)
         return SimpleNamespace(
             estimates=[empty | row for row in relate(rows, settings)],
@@ -164,7 +165,8 @@ def test_separated_outcome_is_refused_and_firth_answers(fabricate, analyse, bala
 
 
 def test_outcome_with_one_level_is_refused(fabricate, analyse, balanced):
-    found = analyse(balanced(), [fabricate.knee(i, "L", 0, 1) for i in range(1, 49)])
+    both = {"outcomes": ["signal_grade", "effusion_grade"]}
+    found = analyse(balanced(), [fabricate.knee(i, "L", 0, 1) for i in range(1, 49)], config=both)
     rows = [row for row in found.estimates if row["outcome"] in ("signal_grade", "effusion_grade")]
     assert {row["status"] for row in rows} == {"refused"}
     assert "one_level: all 48 knees have grade 0" in _rows(found, "cumulative_logit_adjusted")["rearfoot"]["reason"]
@@ -218,7 +220,8 @@ def test_self_reported_strike_is_a_caution(fabricate, analyse, balanced):
 
 
 def test_the_primary_outcome_comes_first_and_the_other_is_exploratory(fabricate, analyse, balanced):
-    found = analyse(balanced(), fabricate.draw_knees(48, "L", 4), config={"primary_outcome": "effusion_grade"})
+    both = {"outcomes": ["signal_grade", "effusion_grade"]}
+    found = analyse(balanced(), fabricate.draw_knees(48, "L", 4), config=both | {"primary_outcome": "effusion_grade"})
     assert found.estimates[0]["outcome"] == "effusion_grade"
     said = {r["outcome"]: r["warnings"] or "" for r in found.estimates if r["term"] == "rearfoot"
             and r["model"] == "cumulative_logit_crude_strike"}  # fmt: skip

@@ -34,7 +34,7 @@ class FirthFit:
 
     def profile_interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """Profile penalised-likelihood interval of a coefficient (log odds)."""
-        return profile_interval(self._evaluate, self._peak, self.names.index(name), level)
+        return profile_interval(self._evaluate, self._peak, self.names.index(name), level, self._curvature)
 
     def likelihood_ratio(self, names: Sequence[str] | None = None, at: float = 0.0) -> tuple[float, float]:
         """Penalised likelihood-ratio chi-square and p-value of the named terms (default: all but intercept) being `at`.
@@ -44,12 +44,15 @@ class FirthFit:
         dropped = self.names[1:] if names is None else names
         start = np.where(np.isin(self.names, list(dropped)), at, self.params)
         kept = [i for i, name in enumerate(self.names) if name not in dropped]
-        restricted = climb(self._evaluate, start, kept, largest_step=1.0)
+        restricted = climb(self._evaluate, start, kept, largest_step=1.0, curvature=self._curvature)
         statistic = max(0.0, 2 * (self._peak.value - restricted.value))
         return statistic, float(stats.chi2.sf(statistic, len(dropped)))
 
     def _evaluate(self, params: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         return _evaluate(params, self._y, self._design)
+
+    def _curvature(self, params: np.ndarray) -> np.ndarray:
+        return _curvature(params, self._design)
 
 
 def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> FirthFit:
@@ -62,7 +65,12 @@ def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> F
     """
     y = np.asarray(outcome, dtype=float)
     design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=float)])
-    peak = climb(lambda params: _evaluate(params, y, design), np.zeros(design.shape[1]), largest_step=1.0)
+    peak = climb(
+        lambda params: _evaluate(params, y, design),
+        np.zeros(design.shape[1]),
+        largest_step=1.0,
+        curvature=lambda params: _curvature(params, design),
+    )
     errors = np.sqrt(np.diag(np.linalg.inv(peak.information)))
     return FirthFit(("intercept", *names), peak.params, errors, peak.value, y, design, peak)
 
@@ -70,8 +78,8 @@ def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> F
 def _evaluate(params: np.ndarray, y: np.ndarray, design: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Penalised log-likelihood, its gradient, and the information without the penalty.
 
-    Not the curvature of the penalised likelihood, which would need fewer steps: from far away it leads to the nearer of
-    several peaks of sparse data instead of the higher one.
+    Not the curvature of the penalised likelihood: from far away that leads to the nearer of several peaks of sparse
+    data instead of the higher one.
     """
     eta = design @ params
     share = expit(eta)
@@ -83,3 +91,21 @@ def _evaluate(params: np.ndarray, y: np.ndarray, design: np.ndarray) -> tuple[fl
     leverage = weight * np.einsum("ij,jk,ik->i", design, np.linalg.inv(information), design)
     value = float(y @ log_expit(eta) + (1 - y) @ log_expit(-eta) + 0.5 * log_determinant)
     return value, design.T @ (y - share + leverage * (0.5 - share)), information
+
+
+def _curvature(params: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """Minus the Hessian of the penalised log-likelihood (k, k), whatever the outcome.
+
+    With the hat matrix H of the weighted design, d H_ii / d eta_j = [i = j] (1 - 2 p_i) H_ii - H_ij^2 (1 - 2 p_j).
+    """
+    share = expit(design @ params)
+    weight = share * (1 - share)
+    information = (design * weight[:, None]).T @ design
+    rows = (design * np.sqrt(weight)[:, None]) @ np.linalg.cholesky(np.linalg.inv(information))
+    leverage = (rows**2).sum(axis=1)
+    # H_ij^2 = squares_i . squares_j
+    squares = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+    lean = 0.5 - share
+    own = (design * (leverage * (2 * lean**2 - weight))[:, None]).T @ design
+    pulled = (design * lean[:, None]).T @ squares
+    return information - own + 2 * pulled @ pulled.T
