@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from calibration_page import page, share
 from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtr, stdtrit
 
 from kneeline.cohort.brant import check_proportional_odds
 from kneeline.cohort.design import Data, complete_cases
@@ -42,6 +42,7 @@ from kneeline.cohort.spline import harrell_knots, rcs_basis
 from kneeline.errors import Refusal
 from kneeline.simulate.cohort import KNEE_CORRELATION, REFERENCE_SHARES, TRUE_ODDS_RATIOS, draw_cohort
 
+NORMAL_DF = 1e9
 RARE_SHARES = (0.12, 0.05, 0.015)
 SETTINGS = Settings()
 STRIKE, DISTANCE = SETTINGS.exposure_terms
@@ -161,21 +162,22 @@ def _primary(data: Data, truth: dict[str, float]) -> Answers:
         covariances = (fit.cluster_covariance(data.runners), fit.plain_cluster_covariance(data.runners), fit.covariance)
         errors = dict(zip(METHODS, (np.sqrt(np.diag(covariance)) for covariance in covariances), strict=True))
     answers: Answers = {}
+    few = sparse(data)
     for method in METHODS:
         for term in (STRIKE, DISTANCE):
             if refusal:
                 answers[method, term] = refusal
-            elif term == STRIKE and sparse(data):
+            elif term == STRIKE and few:
                 answers[method, term] = "sparse"
             else:
                 at = fit.names.index(term)
-                df = math.inf if method == METHODS[2] else data.n_runners - 1
+                df = NORMAL_DF if method == METHODS[2] else data.n_runners - 1
                 answers[method, term] = _found(float(fit.params[at]), float(errors[method][at]), df, truth[term])
     return answers
 
 
 def _found(value: float, error: float, df: float, truth: float) -> Found:
-    reach, p = stats.t.ppf(0.975, df) * error, 2 * stats.t.sf(abs(value) / error, df)
+    reach, p = stdtrit(df, 0.975) * error, 2 * stdtr(df, -abs(value) / error)
     return Found(float(p), value, float(reach), bool(abs(value - truth) <= reach))
 
 
