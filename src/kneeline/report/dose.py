@@ -68,7 +68,8 @@ def modelled_distances(knees: Sequence[Row], outcome: str, adjust: Sequence[str]
     needed = ("strike_style", "weekly_distance_km", *recorded)
     known = [row for row in knees if all(row.get(name) is not None for name in needed)]
     if outcome == "log_fluid_ml":
-        complete = [row for row in known if row.get("fluid_ml") is not None and row.get("pouch_in_view")]
+        seen = [row for row in known if row.get("pouch_in_view") and row.get("fluid_in_view") is not False]
+        complete = [row for row in seen if row.get("fluid_ml") is not None]
     else:
         complete = [row for row in known if row.get(outcome) is not None]
     return sorted({row["participant_id"]: row["weekly_distance_km"] for row in complete}.values())
