@@ -7,6 +7,7 @@ from scipy.special import expit
 from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
+from kneeline.cohort import sandwich
 from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.sandwich import cluster_sums, leverage_corrected_covariance
 
@@ -57,12 +58,11 @@ def test_least_squares_errors_are_unbiased_where_the_plain_ones_are_not():
     design = np.column_stack([np.ones(12), np.r_[np.zeros(8), 1.0, 1.2, 4.0, 0.5]])
     inverse = np.linalg.inv(design.T @ design)
     keep = np.eye(12) - design @ inverse @ design.T
-    informations = design[:, :, None] * design[:, None, :]
     groups = np.repeat(np.arange(6), 2)
     expected = np.zeros((2, 2))
     # The covariance is a quadratic form in the errors: its mean is the sum over any basis of them.
     for error in np.eye(12):
-        expected += leverage_corrected_covariance(inverse, design * (keep @ error)[:, None], informations, groups)
+        expected += leverage_corrected_covariance(inverse, design * (keep @ error)[:, None], design[:, None, :], groups)
     assert expected == pytest.approx(inverse, rel=1e-10)
 
 
@@ -70,19 +70,30 @@ def test_a_runner_who_alone_rules_a_term_adds_no_error_to_it():
     design = np.column_stack([np.ones(6), [0, 0, 0, 0, 0, 1.0]])
     residual = np.array([1.0, -1, 2, -2, 0, 0])
     inverse = np.linalg.inv(design.T @ design)
-    informations = design[:, :, None] * design[:, None, :]
-    covariance = leverage_corrected_covariance(inverse, design * residual[:, None], informations, np.arange(6))
+    covariance = leverage_corrected_covariance(inverse, design * residual[:, None], design[:, None, :], np.arange(6))
     # Intercept: squared residuals over 1 - 1/5, divided by 25; the sixth runner's residual is 0 whatever happens.
     assert covariance[0, 0] == pytest.approx(10 / 0.8 / 25)
     assert np.all(np.isfinite(covariance))
 
 
+def test_many_clusters_are_restored_as_few_are(monkeypatch):
+    """By series where leverages are small; by eigenvalues everywhere the same comes out."""
+    rng = np.random.default_rng(4)
+    x, groups = rng.normal(size=(3000, 3)), rng.integers(0, 1200, 3000)
+    x[0] *= 30  # one knee of high leverage among them
+    fit = fit_cumulative_logit(rng.integers(0, 4, 3000), x, list("abc"))
+    by_series = fit.cluster_covariance(groups)
+    monkeypatch.setattr(sandwich, "_SMALL_LEVERAGE", -1.0)
+    exact = fit.cluster_covariance(groups)
+    assert by_series == pytest.approx(exact, rel=1e-9)
+    assert not np.array_equal(by_series, exact)
+
+
 def test_row_informations_add_up_to_the_information_of_the_whole():
     rng = np.random.default_rng(3)
     fit = fit_cumulative_logit(rng.integers(0, 4, 50), rng.normal(size=(50, 2)), ["a", "b"])
-    rows = fit._cuts.informations(fit.params)
-    assert rows.sum(axis=0) == pytest.approx(np.linalg.inv(fit.covariance))
-    assert np.linalg.eigvalsh(rows).min() > -1e-12
+    roots = fit._cuts.information_roots(fit.params)
+    assert np.einsum("nri,nrj->ij", roots, roots) == pytest.approx(np.linalg.inv(fit.covariance))
 
 
 def test_cluster_sums_do_not_need_neighbours():

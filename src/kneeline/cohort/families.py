@@ -128,8 +128,7 @@ def _least_squares(data: Data, scale: str, what: str) -> Answer:
         raise Refusal("one_level", "every knee has the same value")
     params = np.linalg.lstsq(design, data.y, rcond=None)[0]
     inverse, scores = np.linalg.inv(design.T @ design), design * (data.y - design @ params)[:, None]
-    informations = design[:, :, None] * design[:, None, :]
-    covariance = leverage_corrected_covariance(inverse, scores, informations, data.clusters)
+    covariance = leverage_corrected_covariance(inverse, scores, design[:, None, :], data.clusters)
     df = data.n_runners - 1
     found = wald(("intercept", *data.terms), params, np.sqrt(np.diag(covariance)), df)
     return Answer(scale, found[1:], f"{what}; {_clustered(df)}", covariance[1:, 1:], df)

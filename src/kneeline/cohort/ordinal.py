@@ -56,13 +56,15 @@ class _Cuts:
         r = 1 / np.expm1(a - b)
         return self.upper * (expit(-a) + r)[:, None] - self.lower * (expit(b) + r)[:, None]
 
-    def informations(self, params: np.ndarray) -> np.ndarray:
-        """Minus the Hessian of each observation's log-likelihood (n, k, k), unweighted; nowhere indefinite."""
+    def information_roots(self, params: np.ndarray) -> np.ndarray:
+        """R (n, 2, k) with R'R minus the Hessian of each observation's log-likelihood, unweighted."""
         waa, wbb, common = self._curvatures(*self._ends(params))
+        # Cholesky factor of the Hessian by both ends; without a cut above, the first column is 0.
+        first = np.sqrt(waa)
+        across = np.divide(-common, first, out=np.zeros_like(first), where=first > 0)
+        second = np.sqrt(np.maximum(wbb - across**2, 0))
         u, low = self.upper, self.lower
-        cross = (u * common[:, None])[:, :, None] * low[:, None, :]
-        own = (u * waa[:, None])[:, :, None] * u[:, None, :] + (low * wbb[:, None])[:, :, None] * low[:, None, :]
-        return own - cross - cross.transpose(0, 2, 1)
+        return np.stack([u * first[:, None] + low * across[:, None], low * second[:, None]], axis=1)
 
     @staticmethod
     def _curvatures(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,8 +116,8 @@ class OrdinalFit:
         """What each group adds to the estimates' errors (G, k), groups sorted; see `sandwich.cluster_influences`."""
         weights = self._cuts.weights
         scores = self._cuts.scores(self.params) * weights[:, None]
-        informations = self._cuts.informations(self.params) * weights[:, None, None]
-        return cluster_influences(self.covariance, scores, informations, groups)
+        roots = self._cuts.information_roots(self.params) * np.sqrt(weights)[:, None, None]
+        return cluster_influences(self.covariance, scores, roots, groups)
 
     def plain_cluster_covariance(self, groups: Sequence, small_sample: bool = True) -> np.ndarray:
         """Cluster-robust covariance (k, k) as other programs print it; see `sandwich.cluster_covariance`."""
