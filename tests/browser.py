@@ -46,6 +46,7 @@ class Browser:
         )  # fmt: skip
         os.close(down)
         os.close(up)
+        self.pid = self._process.pid
         self._rest = b""
         self._number = 0
         self.events: list[dict] = []
@@ -138,7 +139,7 @@ class Tab:
             raise RuntimeError(detail.get("exception", {}).get("description") or detail["text"])
         return found["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 20):
+    def wait(self, expression: str, seconds: float = 60):
         """Until the expression is true; returns its value."""
         end = time.monotonic() + seconds
         while True:

@@ -138,7 +138,7 @@
     }[state];
     const alert = of("alert");
     const texts = [];
-    if (state === "failed") texts.push("This browser cannot store answers (its store is full or switched off). They are only in this window: export now, and do not close it. Saving is tried again every two seconds.");
+    if (state === "failed") texts.push("This browser cannot store answers (its store is full or switched off). What is answered is in this window only: export now, and do not close it. Saving is tried again every two seconds.");
     if (state === "browser") texts.push("The server does not answer. Answers are kept in this browser and are sent as soon as it is back.");
     if (locked) texts.push("This reading is open in another window, which records the answers. Here you can look on.");
     if (store.spoiled) texts.push("Some answers in the browser's store could not be read; they were put aside, not deleted. Import an earlier export, or ask the researcher.");
@@ -212,7 +212,7 @@
     const n = index.cases.length;
     dialog.innerHTML = `
       <h1 id="start-title"></h1>
-      <p>${n} cases in random order; some knees may come twice. Grade what you see in each: who it is, how this person
+      <p>${n} case${n > 1 ? "s" : ""} in random order; some knees may come twice. Grade what you see in each: who it is, how this person
       runs and what the computer found are not in this page. <b>Not readable is not 0.</b> No grade is set beforehand.</p>
       <p>Every answer is saved at once ${location.protocol === "file:" ? "in this browser on this computer. When you are done, or to go on elsewhere, export and keep the file" : "by the server"}.</p>
       <div class="keys">

@@ -151,8 +151,9 @@ kneeline.Store = class {
   hold() {
     try {
       localStorage.setItem(this.prefix + "window", JSON.stringify({ id: this.id, at: Date.now() }));
+      this.deaf = false;
     } catch (error) {
-      // A full store cannot tell other windows; the answers themselves are warned about when they cannot be kept.
+      this.deaf = true; // full, or switched off: the reader is told before the first answer
     }
   }
 
@@ -224,7 +225,7 @@ kneeline.Store = class {
   /* What the reader should know: "saved", "browser" (server away), "looking" (another window writes), "failed". */
   get state() {
     if (!this.mayWrite) return "looking";
-    const kept = this.remote ? [...this.unkept].every((id) => !this.unsent.has(id)) : !this.unkept.size;
+    const kept = this.remote ? [...this.unkept].every((id) => !this.unsent.has(id)) : !this.unkept.size && !this.deaf;
     if (!kept) return "failed";
     if (this.remote && (this.unsent.size || !this.connected)) return this.connected === false ? "browser" : "sending";
     return "saved";
