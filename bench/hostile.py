@@ -25,9 +25,15 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("hostile.jsonl"), help="one line a mutant; resumed from")
     parser.add_argument("--part", default="0/1", help="this process takes every nth mutant, e.g. 1/2")
     parser.add_argument("--only", type=int, help="one mutant, kept in ./mutant for a look")
+    parser.add_argument("--tiny", type=int, help="a folder of so many DICOM files of half a kilobyte, instead")
     asked = parser.parse_args()
     from tests.ingest import mutants, trial
 
+    if asked.tiny:
+        _warm()
+        with tempfile.TemporaryDirectory() as top:
+            print(trial.run(_tiny(Path(top) / "in", asked.tiny)))
+        return
     if asked.only is not None:
         mutant = mutants.make(asked.only, asked.seed, Path("mutant"))
         print(mutant.base, mutant.mutation, trial.run(mutant))
@@ -50,6 +56,26 @@ def main() -> None:
                 print(record, file=sys.stderr, flush=True)
             _remove(root.parent)
     print(table(list(_records(asked.log).values())))
+
+
+def _tiny(root: Path, count: int):
+    """One good series among `count` images that are each a series of their own, with one file that cannot be read."""
+    from tests.ingest.mutants import Mutant, bases
+
+    base = bases()["explicit"]
+    folder = root / "scan"
+    folder.mkdir(parents=True)
+    for name, content in base.files.items():
+        (folder / name).write_bytes(content)
+    (root / "scan" / "more").mkdir()
+    body = base.files["IM0003.dcm"][:-512]
+    at = body.rindex(b"\x20\x00\x0e\x00UI")  # SeriesInstanceUID
+    length = int.from_bytes(body[at + 6 : at + 8], "little")
+    for number in range(count):
+        uid = f"1.2.{number}".ljust(length, "0").encode()
+        (folder / "more" / f"{number}.dcm").write_bytes(body[: at + 8] + uid + body[at + 8 + length :] + bytes(512))
+    (folder / "more" / "cut.dcm").write_bytes(body[:300])
+    return Mutant("explicit", "tiny files", root, folder, base.truth)
 
 
 def _remove(folder: Path) -> None:

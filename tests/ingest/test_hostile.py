@@ -147,6 +147,15 @@ def test_the_last_slice_under_another_series_number_is_not_lost_in_silence(tmp_p
     assert refusal_of(tmp_path) == "split_series"
 
 
+def test_a_last_slice_that_cannot_be_read_and_whose_number_is_damaged(tmp_path):
+    """Regression: a number that no readable file has made it another series' file."""
+    path = faults.good(tmp_path, mutants.small_leg())[-1]
+    uid = pydicom.dcmread(path).SeriesInstanceUID.encode()
+    body = path.read_bytes().replace(uid, uid[:5] + b"\xff" * (len(uid) - 5))
+    path.write_bytes(body[: body.find(b"\x28\x00\x10\x00US")])
+    assert refusal_of(tmp_path) == "unreadable_file"
+
+
 def test_a_last_slice_that_lost_its_number_and_its_place(tmp_path):
     def lose(dataset, _):
         dataset.SeriesInstanceUID = "1.2"
@@ -296,6 +305,14 @@ def test_a_stream_of_another_size_than_the_header_is_refused(tmp_path, name):
         assert refusal_of(tmp_path) == "truncated_pixels"
     stream = next(pydicom.encaps.generate_frames(pydicom.dcmread(paths[0]).PixelData, number_of_frames=1))
     assert isolated.size_in_stream(stream) == (None if name == "RLE" else (16, 32))
+
+
+def test_values_of_more_bits_than_the_header_says_come_from_a_damaged_stream(tmp_path, monkeypatch):
+    """A decoder that lost its way fills all bits; cutting the upper ones off would hide it."""
+    compress(faults.good(tmp_path, mutants.small_leg()), "JPEG 2000")
+    noise = [np.full((16, 16), 4095 + (slot == 5), np.uint16) for slot in range(14)]
+    monkeypatch.setattr("kneeline.ingest.pixels.decode", lambda files: iter(noise))
+    assert refusal_of(tmp_path) == "truncated_pixels"
 
 
 # --- NIfTI ------------------------------------------------------------------------------------------------------------

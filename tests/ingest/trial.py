@@ -28,7 +28,7 @@ from kneeline.volume import Volume, read_volume, reorient
 
 # Of computing; on a busy machine the clock says little, so it only ends what waits for ever.
 SECONDS = 30
-_CLOCK_SECONDS = 150
+_CLOCK_SECONDS = 600
 MEGABYTES = 2048
 _CLOSE_MM = 0.1
 _STEM = "sub-001_ses-01_knee-R"

@@ -242,8 +242,10 @@ def _check_broken(frames: list[Frame], found: Found, owners: dict[Path, set[str 
         return False
     series = frames[0].file.series
     folders = {f.file.path.parent for f in frames}
-    near = [b for b in found.broken if b.folder in folders and b.series in (None, series)]
-    ours = [b for b in near if b.series == series or owners[b.folder] == {series}]
+    # The number of a series that no readable file has is as damaged as its file.
+    other = set().union(*owners.values()) - {series}
+    near = [b for b in found.broken if b.folder in folders and b.series not in other]
+    ours = [b for b in near if series and b.series == series or owners[b.folder] == {series}]
     if ours:
         raise Refusal(
             "unreadable_file",

@@ -22,6 +22,9 @@ _NATIVE = {
     "1.2.840.10008.1.2.2": ">",
 }
 
+# JPEG, JPEG-LS and JPEG 2000; the values of other encodings may carry old overlays in their upper bits.
+_JPEG = "1.2.840.10008.1.2.4."
+
 
 def check_readable(frames: list[Frame]) -> None:
     """Refuse what cannot become pixel values, from headers and file sizes alone.
@@ -185,7 +188,11 @@ def _read_packed(frames: list[Frame], out: np.ndarray, groups: list[list[int]]) 
         for slot, array in zip(slots, decode(asked), strict=True):
             if array.shape != out.shape[1:]:
                 raise truncated()
-            out[slot] = _clean_bits(array, frames[slot].file)
+            file = frames[slot].file
+            out[slot] = values = _clean_bits(array, file)
+            # A stream may be damaged where it tells its number of bits: then values exceed those of the header.
+            if file.syntax.startswith(_JPEG) and array.dtype.kind == "u" and not np.array_equal(values, array):
+                raise truncated()
     except DecoderError:
         raise truncated() from None
 
