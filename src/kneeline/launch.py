@@ -155,7 +155,10 @@ def _withdraw(stale: dict[str, str | None], settings: dict, results: Path, dry_r
         return sorted({progress.output_of(settings, scan, step or "ingest") for scan, step in stale.items()})
     progress.remove_stamps(results, stale)
     for scan, step in stale.items():
-        for undone in [step] if step else progress.LAST:
+        order = list(progress.LAST)
+        # Snakemake does not miss a file that only files already there were made from: one job a step needs all undone.
+        after = settings["granularity"] == "step" or step is None
+        for undone in order[order.index(step or order[0]) :] if after else [step]:
             progress.withdraw(results, scan, undone)
         if step is None:
             progress.record_path(results, scan).unlink(missing_ok=True)
