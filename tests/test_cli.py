@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kneeline import cli, launch, tables
+from kneeline import cli, launch, progress, tables
 from kneeline.errors import UsageError
 
 
@@ -243,3 +243,15 @@ def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "kneeline: Not a directory" in said or "kneeline: File exists" in said
     assert str(tmp_path / "file") in said
+
+
+@pytest.mark.parametrize(("granularity", "left"), [("step", ["ingest"]), ("scan", ["ingest", "score", "report"])])
+def test_a_stale_step_is_withdrawn_with_what_snakemake_would_not_miss(tmp_path, granularity, left):
+    """With one job a step, what follows has to go as well: nothing is made again for files that are there."""
+    for step in progress.LAST:
+        tables.write_text(progress.last_file(tmp_path, step, "x"), "{}")
+    done = {step: {"needs": {}} for step in progress.LAST}
+    progress.write_record(tmp_path, progress.read_record(tmp_path, "x") | {"steps": done})
+    launch._withdraw({"x": "segment"}, {"granularity": granularity, "chunks": 3}, tmp_path, dry_run=False)
+    assert [step for step in progress.LAST if progress.last_file(tmp_path, step, "x").exists()] == left
+    assert list(progress.read_record(tmp_path, "x")["steps"]) == left
