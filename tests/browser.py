@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -67,6 +68,9 @@ class Browser:
 
     def _receive(self) -> dict:
         while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._down], [], [], 120)
+            if not ready:
+                raise RuntimeError("the browser has not answered for two minutes")
             part = os.read(self._down, 1 << 20)
             if not part:
                 raise RuntimeError("the browser is gone")

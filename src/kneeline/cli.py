@@ -159,7 +159,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("read", _read, "make a page on which a reader grades knees blindly, or take a reading back")
     sub.usage = (
-        "kneeline read RESULTS -o FOLDER --rater ID --seed N [--repeats SHARE] [--scans ID ...] [--serve]\n"
+        "kneeline read RESULTS -o FOLDER --rater ID --seed N [--repeats SHARE] [--scans ID ...]\n"
+        "                     [--number N] [--serve]\n"
         "       kneeline read FOLDER --serve [--port N]\n"
         "       kneeline read import KEY EXPORT ... -o readings.tsv"
     )
@@ -169,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, help="seed of the order in which this reader sees the knees")
     sub.add_argument("--repeats", type=float, default=0.1, metavar="SHARE", help="share read twice (default: 0.1)")
     sub.add_argument("--scans", nargs="+", default=(), metavar="ID", help="only these (default: all complete)")
+    sub.add_argument("--number", type=int, metavar="N", help="so many of them by chance, the same for one seed")
     sub.add_argument("--serve", action="store_true", help="serve the page on this computer and keep answers in a file")
     sub.add_argument("--port", type=int, default=0, help="port of --serve (default: any free one)")
 
@@ -527,6 +529,7 @@ def _read(arguments) -> int:
         seed=arguments.seed,
         repeats=arguments.repeats,
         scans=arguments.scans,
+        number=arguments.number,
         serve=arguments.serve,
         port=arguments.port,
     )

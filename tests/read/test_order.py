@@ -3,7 +3,7 @@
 import pytest
 
 from kneeline.errors import UsageError
-from kneeline.read.order import draw_order
+from kneeline.read.order import draw_order, draw_sample
 
 KNEES = [f"knee {n}" for n in range(40)]
 
@@ -44,3 +44,14 @@ def test_how_many_are_repeated(n, share, again):
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(UsageError, match="from 0 to 0.5"):
         draw_order(KNEES, share, "anna", 1)
+
+
+def test_a_sample_belongs_to_the_seed():
+    chosen = draw_sample(KNEES, 10, 7)
+    assert len(set(chosen)) == 10
+    assert set(chosen) <= set(KNEES)
+    assert draw_sample(KNEES, 10, 7) == chosen != draw_sample(KNEES, 10, 8)
+    assert draw_sample(KNEES, None, 7) == draw_sample(KNEES, 40, 7) == KNEES
+    for number in (0, 41):
+        with pytest.raises(UsageError, match="1 to 40"):
+            draw_sample(KNEES, number, 7)

@@ -106,5 +106,8 @@ def test_at_the_command_line(results, tmp_path, capsys):
     assert main(["read", str(results), "-o", str(out), "--rater", "ben", "--seed", "11", "--repeats", "0"]) == 0
     assert "6 knees for reader ben, 0 of them twice" in capsys.readouterr().out
     assert len(tables.read_table(key_path(out), KEY)) == 6
+    few = ["read", str(results), "-o", str(tmp_path / "few"), "--rater", "cy", "--seed", "11", "--number", "2"]
+    assert main(few) == 0
+    assert "2 knees for reader cy, 1 of them twice" in capsys.readouterr().out
     assert main(["read", str(results), "-o", str(out)]) == 2
     assert "needs --rater, --seed" in capsys.readouterr().err

@@ -18,6 +18,7 @@ def give_out(
     seed: int | None,
     repeats: float,
     scans: Sequence[str],
+    number: int | None,
     serve: bool,
     port: int,
 ) -> int:
@@ -28,7 +29,7 @@ def give_out(
         if missing:
             raise UsageError(f"a reading package of {first} needs {', '.join(missing)}; see kneeline read --help")
         package = out
-        _build(first, out, rater, seed, repeats, scans)
+        _build(first, out, rater, seed, repeats=repeats, scans=scans, number=number)
     elif not serve:
         raise UsageError(f"{first} is a reading package: open {first / 'index.html'}, or add --serve")
     if serve:
@@ -38,10 +39,10 @@ def give_out(
     return 0
 
 
-def _build(results: Path, out: Path, rater: str, seed: int, repeats: float, scans: Sequence[str]) -> None:
+def _build(results: Path, out: Path, rater: str, seed: int, **which) -> None:
     from kneeline.read.package import build_package
 
-    built = build_package(results, out, rater, seed, repeats, scans)
+    built = build_package(results, out, rater, seed, **which)
     twice = built.n_cases - built.n_knees
     print(f"{built.page}: {built.n_knees} knees for reader {rater}, {twice} of them twice")
     print(f"the largest knee takes {built.largest_bytes / 1e6:.1f} MB")

@@ -20,6 +20,22 @@ class Turn:
     reading: int
 
 
+def draw_sample(knees: Sequence[T], number: int | None, seed: int) -> list[T]:
+    """So many knees by chance, the same for every reader with the same seed; all of them if `number` is None.
+
+    Raises
+    ------
+    UsageError
+        If there are not so many.
+    """
+    if number is None:
+        return list(knees)
+    if not 1 <= number <= len(knees):
+        raise UsageError(f"--number takes 1 to {len(knees)}, as many as there are to read, got {number}")
+    chosen = set(random.Random(f"sample {seed}").sample(range(len(knees)), number))
+    return [knee for at, knee in enumerate(knees) if at in chosen]
+
+
 def draw_order(knees: Sequence[T], share: float, rater_id: str, seed: int) -> list[Turn]:
     """A random order, the same for the same reader and seed, another for another reader.
 

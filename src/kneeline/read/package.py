@@ -22,7 +22,7 @@ from kneeline import __version__, tables
 from kneeline.errors import UsageError
 from kneeline.read import form
 from kneeline.read.keys import KEY, key_path
-from kneeline.read.order import draw_order
+from kneeline.read.order import draw_order, draw_sample
 from kneeline.read.pixels import Packed, as_script_text, pack
 from kneeline.tables import INGEST_SCANS, KNEE_KEYS, READINGS, Row
 from kneeline.volume import SAGITTAL, Volume, medial_sign, read_volume, reorient
@@ -52,9 +52,10 @@ def build_package(
     seed: int,
     repeats: float = 0.1,
     scans: Sequence[str] = (),
+    number: int | None = None,
     new_name: Callable[[], str] = lambda: secrets.token_hex(4),
 ) -> Built:
-    """Write a package of the complete scans of `results` (or of those named) for one reader.
+    """Write a package of the complete scans of `results` (or of those named, or of `number` of them) for one reader.
 
     The order follows from reader and seed; names of cases come from `new_name` and from nothing else.
 
@@ -69,7 +70,8 @@ def build_package(
     for path in (folder, key_path(folder)):
         if path.exists():
             raise UsageError(f"{path} exists already; without its key a reading is lost, so choose another folder")
-    turns = draw_order(choose_scans(results, scans), repeats, rater_id, seed)
+    knees = draw_sample(choose_scans(results, scans), number, seed)
+    turns = draw_order(knees, repeats, rater_id, seed)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     (partial / "cases").mkdir(parents=True)
     try:
