@@ -15,13 +15,15 @@ Rows = Sequence[dict]
 Columns = dict[str, Callable[[dict], str]]
 
 
-def page(rows: Rows) -> str:
-    """Everything that was run."""
+def page(rows: Rows, not_run: Sequence[str]) -> str:
+    """Everything that was run, and the names of the cells that were not."""
     sections = {"primary": _primary, "strike": _strike, "rare": _rare, "tests": _tests, "demo": _demo}
     parts = [_opening(rows)]
     for block, write in sections.items():
         if chosen := [row for row in rows if row["block"] == block]:
             parts.append(write(chosen))
+    if not_run:
+        parts.append("## Not run\n\nOf the cells of the script: " + "; ".join(not_run) + ".")
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,11 +124,12 @@ def _headline(primary: Rows) -> str:
     level = [100 * row["alarms"] / row["estimated"] for row in null]
     kept = sum(_within(row["covered"], row["with_truth"], COVERAGE_TARGET) for row in primary)
     calm = sum(_within(row["alarms"], row["estimated"], ALARM_TARGET) for row in null)
+    careful = sum(row["alarms"] / row["estimated"] < ALARM_TARGET[0] for row in null)
     return f"""**The primary model** (adjusted cumulative logit; errors clustered by runner, corrected for leverage; t
 on runners - 1): where its assumptions hold, the 95 % interval of strike and of distance holds the truth in
 {min(percent):.1f}-{max(percent):.1f} % of cohorts; {kept} of {len(primary)} cells lie within 93-97 %. At 5 % it raises
-{min(level):.1f}-{max(level):.1f} % false alarms; {calm} of {len(null)} cells lie within 4-6 %. Where they do not, the
-test is on the careful side if below 4 %."""
+{min(level):.1f}-{max(level):.1f} % false alarms; {calm} of {len(null)} cells lie within 4-6 %, {careful} below
+(careful), {len(null) - calm - careful} above."""
 
 
 def _primary(rows: Rows) -> str:

@@ -365,7 +365,8 @@ def main() -> None:
             lines.write(json.dumps(done[cell.name]) + "\n")
         print(_progress(done[cell.name]), flush=True)
     if arguments.page:
-        arguments.page.write_text(page([row for cell in cells() for row in done.get(cell.name, [])]), encoding="utf-8")
+        rows = [row for cell in cells() for row in done.get(cell.name, [])]
+        arguments.page.write_text(page(rows, [c.name for c in cells() if c.name not in done]), encoding="utf-8")
 
 
 def _progress(rows: list[dict]) -> str:
