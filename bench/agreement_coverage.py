@@ -11,8 +11,8 @@ import sys
 import numpy as np
 
 from kneeline.cohort.agreement import Compared, pair_rows
-from kneeline.cohort.resampled import Resampling
 from kneeline.markdown import table
+from kneeline.statistics.resampled import Resampling
 
 NAMES = ("weighted_kappa_quadratic", "gwet_ac2_quadratic", "krippendorff_alpha_ordinal", "icc_a1")
 CUTS = np.array([0.0, 0.9, 1.7])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from scipy import stats
 
-from kneeline.cohort.intervals import wilson
+from kneeline.statistics.intervals import wilson
 
 COVERAGE_TARGET, ALARM_TARGET = (0.93, 0.97), (0.04, 0.06)
 PRIMARY = "primary"

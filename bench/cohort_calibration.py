@@ -28,19 +28,19 @@ from calibration_page import page, share
 from scipy import stats
 from scipy.special import ndtr, stdtr, stdtrit
 
-from kneeline.cohort.brant import check_proportional_odds
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.dose import MANY_RUNNERS
-from kneeline.cohort.exact import conditional_odds_ratio
 from kneeline.cohort.families import fit_ordinal
-from kneeline.cohort.firth import fit_firth
-from kneeline.cohort.ordinal import OrdinalFit, fit_cumulative_logit
 from kneeline.cohort.questions import Question
 from kneeline.cohort.refusals import too_few_runners
 from kneeline.cohort.settings import Settings
-from kneeline.cohort.spline import harrell_knots, rcs_basis
 from kneeline.errors import Refusal
 from kneeline.simulate.cohort import KNEE_CORRELATION, REFERENCE_SHARES, TRUE_ODDS_RATIOS, draw_cohort
+from kneeline.statistics.brant import check_proportional_odds
+from kneeline.statistics.exact import conditional_odds_ratio
+from kneeline.statistics.firth import fit_firth
+from kneeline.statistics.ordinal import OrdinalFit, fit_cumulative_logit
+from kneeline.statistics.spline import harrell_knots, rcs_basis
 
 NORMAL_DF = 1e9
 RARE_SHARES = (0.12, 0.05, 0.015)

@@ -37,6 +37,11 @@ def test_nouns_import_no_stage(noun):
     assert not {name.split(".")[0] for name in imports_of(SOURCE / f"{noun}.py")} & set(STAGES)
 
 
+def test_statistics_know_arrays_only():
+    for path in (SOURCE / "statistics").glob("*.py"):
+        assert {name.split(".")[0] for name in imports_of(path)} <= {"statistics", "errors", "grading"}, path
+
+
 def test_medial_and_lateral_are_decided_in_one_place():
     """Nobody else turns a side into a sign."""
     for path in SOURCE.rglob("*.py"):

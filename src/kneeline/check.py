@@ -41,7 +41,11 @@ def check(config: Path, images: bool = False) -> list[str]:
     print(f"{len(scans)} scans of {len({scan.participant_id for scan in scans})} participants; {unknown} without side")
     for fault in faults:
         print(f"  {fault}")
-    print("nothing is wrong" if not faults else f"{len(faults)} fault(s); what they name is set aside, or should be looked at")
+    print(
+        "nothing is wrong"
+        if not faults
+        else f"{len(faults)} fault(s); what they name is set aside, or should be looked at"
+    )
     return faults
 
 

@@ -16,7 +16,8 @@ from kneeline import status
 _LOG_EVERY_S = 60
 # Said by Snakemake at every step of every run; its own log in .snakemake/log keeps it.
 _CHATTER = re.compile(
-    r"\s*$|Select jobs to execute|Execute \d+ jobs|Using shell|(Conda environments|Singularity containers): ignored|Building DAG|"
+    r"\s*$|Select jobs to execute|Execute \d+ jobs|Using shell|Building DAG|"
+    r"(Conda environments|Singularity containers): ignored|"
     r"Using workflow specific profile|Config file .* is replaced|Assuming unrestricted shared|Provided cores|"
     r"Rules claiming more threads|Nothing to be done|Complete log|Elapsed time|Storing output in storage"
 )

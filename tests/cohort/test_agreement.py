@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from kneeline.agreement import gwet, kappa
 from kneeline.cohort.agreement import ALL_READERS, compare_raters
-from kneeline.cohort.icc import icc_agreement, icc_consistency, icc_oneway
 from kneeline.cohort.readings import item_of, machine_grades, possible_grades
-from kneeline.cohort.resampled import Resampling
+from kneeline.statistics.agreement import gwet, kappa
+from kneeline.statistics.icc import icc_agreement, icc_consistency, icc_oneway
+from kneeline.statistics.resampled import Resampling
 
 ABSTRACTORS = [[13, 0, 0], [0, 20, 7], [0, 4, 56]]
 FLEISS = [[44, 5, 1], [7, 20, 3], [9, 5, 6]]

@@ -1,8 +1,8 @@
 import pytest
 
 from kneeline.cohort.detectable import power_rows
-from kneeline.cohort.power import ordinal_power
 from kneeline.cohort.settings import Settings
+from kneeline.statistics.power import ordinal_power
 
 
 def _knees(n_runners, sides, grade):

@@ -7,9 +7,9 @@ import pytest
 
 from kneeline import cli, tables
 from kneeline.cohort.plan import Plan, as_json, as_text, check_plan, power_rows
-from kneeline.cohort.power import clustered_power, design_effect, ridit_icc
 from kneeline.cohort.power_simulation import Study, draw_grades, latent_correlation, simulate_power
 from kneeline.errors import UsageError
+from kneeline.statistics.power import clustered_power, design_effect, ridit_icc
 
 MIX = (0.5, 0.3, 0.15, 0.05)
 

@@ -1,8 +1,8 @@
 import pytest
 
 from kneeline.cohort.assemble import REGION_GRADES
-from kneeline.cohort.intervals import clopper_pearson, wilson
 from kneeline.cohort.prevalence import prevalence
+from kneeline.statistics.intervals import clopper_pearson, wilson
 
 
 def _knee(number, grade, style="rearfoot"):

@@ -5,9 +5,9 @@ import pytest
 
 from kneeline.cohort.design import Data
 from kneeline.cohort.families import fit_ordinal, fit_partial
-from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.proportionality import partial_rows
 from kneeline.cohort.settings import Settings
+from kneeline.statistics.ordinal import fit_cumulative_logit
 
 
 def _data(cut_effects, seed=3, n=1500):

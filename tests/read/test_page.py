@@ -9,10 +9,10 @@ import pytest
 from tests.browser import CONTROL, SHIFT
 
 from kneeline import tables
-from kneeline.agreement import kappa
 from kneeline.cohort.agreement import compare_raters
 from kneeline.read.form import ITEMS
 from kneeline.read.gather import GATHERED, gather
+from kneeline.statistics.agreement import kappa
 from kneeline.volume import reorient
 
 STORE = "kneeline.page.store"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kneeline import grading
-from kneeline.agreement import agree_on_grades, agree_on_values
 from kneeline.report import plots
+from kneeline.statistics.agreement import agree_on_grades, agree_on_values
 
 ROW = {"model": "cumulative_logit_adjusted", "outcome": "signal_grade", "scale": "odds_ratio", "n_participants": 23}
 ESTIMATED = {

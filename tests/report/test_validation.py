@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kneeline import tables
-from kneeline.agreement import agree_on_grades, agree_on_values
 from kneeline.report import validation
 from kneeline.report.gather import gather
+from kneeline.statistics.agreement import agree_on_grades, agree_on_values
 
 
 def slow_kappa(pairs, levels=4):

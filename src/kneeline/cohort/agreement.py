@@ -13,26 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kneeline.agreement import LEAST_CLUSTERS, gwet_estimates, kappa_estimates
-from kneeline.cohort.icc import (
-    icc_features,
-    mean_squares_of_sums,
-    single_agreement,
-    single_consistency,
-    single_oneway,
-)
-from kneeline.cohort.intervals import effective_n, wilson
-from kneeline.cohort.many_raters import (
-    alpha,
-    coincidences,
-    fleiss,
-    fleiss_of_grade,
-    fleiss_z,
-    gwet_many,
-    kendall_w,
-    rater_features,
-)
-from kneeline.cohort.marginal import homogeneity
 from kneeline.cohort.readings import (
     DEPTH_RULE,
     VOLUME_RULE,
@@ -44,9 +24,29 @@ from kneeline.cohort.readings import (
     reader_ratings,
     words_of,
 )
-from kneeline.cohort.resampled import Resampling, Statistic, content_order, interval, sums_by_runner
 from kneeline.errors import Refusal
-from kneeline.limits import EXACT, cluster_sums, limits_from_sums, limits_of_agreement
+from kneeline.statistics.agreement import LEAST_CLUSTERS, gwet_estimates, kappa_estimates
+from kneeline.statistics.icc import (
+    icc_features,
+    mean_squares_of_sums,
+    single_agreement,
+    single_consistency,
+    single_oneway,
+)
+from kneeline.statistics.intervals import effective_n, wilson
+from kneeline.statistics.limits import EXACT, cluster_sums, limits_from_sums, limits_of_agreement
+from kneeline.statistics.many_raters import (
+    alpha,
+    coincidences,
+    fleiss,
+    fleiss_of_grade,
+    fleiss_z,
+    gwet_many,
+    kendall_w,
+    rater_features,
+)
+from kneeline.statistics.marginal import homogeneity
+from kneeline.statistics.resampled import Resampling, Statistic, content_order, interval, sums_by_runner
 from kneeline.tables import Row
 
 HEADLINE = ("weighted_kappa_quadratic", "gwet_ac2_quadratic", "exact_agreement")

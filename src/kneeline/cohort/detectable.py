@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from kneeline.cohort.joint import sparse_cells
-from kneeline.cohort.power import FORMULA, clustered_power, design_effect, ridit_icc
 from kneeline.cohort.settings import Settings
 from kneeline.grading import STRIKE_GROUPS, strike_group
+from kneeline.statistics.power import FORMULA, clustered_power, design_effect, ridit_icc
 from kneeline.tables import Row
 
 ODDS_RATIOS = (2, 3, 4)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from kneeline.cohort.answer import Coefficient, values_row
 from kneeline.cohort.asking import ask
 from kneeline.cohort.design import Data, by_runner, complete_cases
-from kneeline.cohort.exact import conditional_odds_ratio
 from kneeline.cohort.families import Family, fit_gee, fit_penalised
 from kneeline.cohort.joint import sparse_cells
 from kneeline.cohort.questions import simple_questions
 from kneeline.cohort.settings import Settings
 from kneeline.grading import strike_group
+from kneeline.statistics.exact import conditional_odds_ratio
 from kneeline.tables import Row
 
 # Penalised instead of population-averaged logit when a cell of finding by strike has fewer knees than this,

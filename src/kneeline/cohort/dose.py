@@ -15,8 +15,8 @@ from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.families import Family, family
 from kneeline.cohort.questions import Question, adjusted_question
 from kneeline.cohort.settings import Settings
-from kneeline.cohort.spline import harrell_knots, rcs_basis
 from kneeline.errors import Refusal
+from kneeline.statistics.spline import harrell_knots, rcs_basis
 from kneeline.tables import Row
 
 # A spline needs this many distinct distances a knot, and with many runners it may bend once more.

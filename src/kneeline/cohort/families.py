@@ -19,13 +19,13 @@ import numpy as np
 
 from kneeline.cohort.answer import Answer, Coefficient, wald
 from kneeline.cohort.design import Data
-from kneeline.cohort.firth import fit_firth
-from kneeline.cohort.gee import fit_gee_logit
-from kneeline.cohort.mixed import NODES, fit_random_intercept
-from kneeline.cohort.ordinal import fit_cumulative_logit
 from kneeline.cohort.outcomes import OUTCOMES
-from kneeline.cohort.sandwich import leverage_corrected_covariance
 from kneeline.errors import Refusal
+from kneeline.statistics.firth import fit_firth
+from kneeline.statistics.gee import fit_gee_logit
+from kneeline.statistics.mixed import NODES, fit_random_intercept
+from kneeline.statistics.ordinal import fit_cumulative_logit
+from kneeline.statistics.sandwich import leverage_corrected_covariance
 
 # A sum with more values than this is a measurement rather than a scale: it has a mean, and a threshold for each value
 # would cost a parameter.

@@ -25,16 +25,16 @@ import numpy as np
 from scipy import stats
 
 from kneeline.cohort.answer import Answer, Coefficient, values_row
-from kneeline.cohort.bootstrap import canonical_order
-from kneeline.cohort.chained import Incomplete, impute
 from kneeline.cohort.design import Data, complete_cases, term_column
 from kneeline.cohort.families import Family, family
 from kneeline.cohort.outcomes import outcome_value
 from kneeline.cohort.questions import Question, adjusted_question, questions
 from kneeline.cohort.refusals import RUNNERS_PER_PARAMETER, cautions, count_parameters, refuse_model, refuse_term
-from kneeline.cohort.rubin import Pooled, pool
 from kneeline.cohort.settings import Settings
 from kneeline.errors import Refusal
+from kneeline.statistics.bootstrap import canonical_order
+from kneeline.statistics.chained import Incomplete, impute
+from kneeline.statistics.rubin import Pooled, pool
 from kneeline.tables import Row
 
 # A variable that is unknown in more runners than this share would be mostly invented.

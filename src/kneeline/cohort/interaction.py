@@ -14,15 +14,15 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from kneeline.cohort.additive import from_logs, log_risk, logs_of, measures, mover
-from kneeline.cohort.bootstrap import bca_interval
 from kneeline.cohort.design import complete_cases
-from kneeline.cohort.exact import Effect
 from kneeline.cohort.joint import cells, count_cells, runners_per_cell, sparse_cells, words
 from kneeline.cohort.questions import covariate_terms
 from kneeline.cohort.settings import Settings
-from kneeline.cohort.standardise import StandardisedRisks, standardise
 from kneeline.errors import Refusal
+from kneeline.statistics.additive import from_logs, log_risk, logs_of, measures, mover
+from kneeline.statistics.bootstrap import bca_interval
+from kneeline.statistics.exact import Effect
+from kneeline.statistics.standardise import StandardisedRisks, standardise
 from kneeline.tables import Row
 
 TERMS = (("RERI", "reri"), ("AP", "other"), ("S", "other"))

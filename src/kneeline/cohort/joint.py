@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kneeline.cohort.design import by_runner
-from kneeline.cohort.exact import conditional_odds_ratio
-from kneeline.cohort.intervals import wilson
 from kneeline.cohort.settings import Settings
 from kneeline.grading import STRIKE_GROUPS, strike_group
+from kneeline.statistics.exact import conditional_odds_ratio
+from kneeline.statistics.intervals import wilson
 from kneeline.tables import Row
 
 Cell = tuple[str, str]

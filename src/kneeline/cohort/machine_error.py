@@ -12,19 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kneeline.cohort.answer import Answer, Coefficient, values_row, wald
-from kneeline.cohort.bootstrap import MOST_UNDEFINED, canonical_order, draws
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.families import fit_linear, fit_ordinal
 from kneeline.cohort.impute import coefficient, pool_term
 from kneeline.cohort.joint import sparse_cells
-from kneeline.cohort.misclassification import (
-    Knees,
-    confusion_shares,
-    fit_corrected,
-    matrix_prevalence,
-    overimpute,
-    predictive_prevalence,
-)
 from kneeline.cohort.questions import Question, questions
 from kneeline.cohort.readings import Knee, key_of
 from kneeline.cohort.refusals import cautions, refuse_model, refuse_term
@@ -40,6 +31,15 @@ from kneeline.cohort.validated import (
 )
 from kneeline.errors import Refusal
 from kneeline.grading import STRIKE_GROUPS, strike_group
+from kneeline.statistics.bootstrap import MOST_UNDEFINED, canonical_order, draws
+from kneeline.statistics.misclassification import (
+    Knees,
+    confusion_shares,
+    fit_corrected,
+    matrix_prevalence,
+    overimpute,
+    predictive_prevalence,
+)
 from kneeline.tables import Row
 
 ASKED = ("crude_strike", "crude_distance", "adjusted")

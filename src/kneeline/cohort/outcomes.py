@@ -33,7 +33,11 @@ OUTCOMES = {
             "a knee with an ungraded meniscal region has no grade of its own unless another is grade 3",
         ),
         Outcome("effusion_grade", "graded", "no depth could be measured, or the pouch is cut off"),
-        Outcome("log_fluid_ml", "logarithm", "the suprapatellar pouch or another recess is cut off, its volume would be too small"),
+        Outcome(
+            "log_fluid_ml",
+            "logarithm",
+            "the pouch or another recess is cut off, the volume would be too small",
+        ),
         Outcome("cartilage_grade", "graded", _EXPERIMENTAL),
         Outcome("marrow_grade", "graded", _EXPERIMENTAL),
         Outcome("total_lesion_score", "sum", "a structure that it adds up was not graded"),

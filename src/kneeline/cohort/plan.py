@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from kneeline.cohort.intervals import wilson
-from kneeline.cohort.power import FORMULA, clustered_power, design_effect, runners_needed
 from kneeline.cohort.power_simulation import Study, simulate_power
 from kneeline.errors import UsageError
 from kneeline.markdown import number, table
+from kneeline.statistics.intervals import wilson
+from kneeline.statistics.power import FORMULA, clustered_power, design_effect, runners_needed
 from kneeline.tables import POWER, Row
 
 # The least runners in either group that the analysis compares (`analysis.min_joint_cell` of the config).

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from kneeline import grading
 from kneeline.cohort.assemble import REGION_GRADES
 from kneeline.cohort.design import by_runner
-from kneeline.cohort.intervals import clopper_pearson, effective_n, wilson
 from kneeline.grading import STRIKE_GROUPS, strike_group
+from kneeline.statistics.intervals import clopper_pearson, effective_n, wilson
 from kneeline.tables import Row
 
 OUTCOMES = ("signal_grade", *REGION_GRADES, "effusion_grade", "effusion_grade_volume")

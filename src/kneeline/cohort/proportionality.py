@@ -13,13 +13,13 @@ import numpy as np
 
 from kneeline.cohort.answer import Answer, joint_test, values_row, wald
 from kneeline.cohort.asking import answer_or_reason
-from kneeline.cohort.brant import BrantCheck, check_proportional_odds
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.families import Family, fit_partial
 from kneeline.cohort.questions import adjusted_question
 from kneeline.cohort.refusals import count_parameters, refuse_model, refuse_term, too_few_runners
 from kneeline.cohort.settings import Settings
 from kneeline.errors import Refusal
+from kneeline.statistics.brant import BrantCheck, check_proportional_odds
 from kneeline.tables import Row
 
 WEAK = "with few runners this test has little power: read the odds ratios at the cuts"

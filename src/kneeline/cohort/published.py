@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kneeline.cohort.exact import (
+from kneeline.statistics.exact import (
     Effect,
     binomial_p,
     conditional_odds_ratio,
@@ -24,10 +24,10 @@ from kneeline.cohort.exact import (
     sign_test_p,
     signed_rank,
 )
-from kneeline.cohort.firth import fit_firth
-from kneeline.cohort.intervals import clopper_pearson, wilson
-from kneeline.cohort.ordinal import fit_cumulative_logit
-from kneeline.cohort.power import fisher_power
+from kneeline.statistics.firth import fit_firth
+from kneeline.statistics.intervals import clopper_pearson, wilson
+from kneeline.statistics.ordinal import fit_cumulative_logit
+from kneeline.statistics.power import fisher_power
 from kneeline.tables import Row
 
 EJR = "Schueller-Weidekamm 2006, Eur J Radiol 58:286"

@@ -20,10 +20,10 @@ from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
 from kneeline.cohort.relate import has_outcome, relate
-from kneeline.cohort.resampled import Resampling
 from kneeline.cohort.settings import DISTANCE, Settings, read_settings
 from kneeline.cohort.table_one import table_one
 from kneeline.cohort.total import add_totals, runner_totals
+from kneeline.statistics.resampled import Resampling
 from kneeline.tables import Row, Table
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kneeline import grading, tables
-from kneeline.agreement import GradeAgreement, ValueAgreement
 from kneeline.report.words import estimate, interval, number, term_words
+from kneeline.statistics.agreement import GradeAgreement, ValueAgreement
 from kneeline.tables import Row
 
 INK, SOFT, GRID = "#010203", "#040506", "#070809"  # stand-ins, replaced by the page's colours

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kneeline import grading, tables
-from kneeline.agreement import GradeAgreement, ValueAgreement, agree_on_grades, agree_on_values
 from kneeline.report.gather import Results
+from kneeline.statistics.agreement import GradeAgreement, ValueAgreement, agree_on_grades, agree_on_values
 from kneeline.tables import Row
 
 REGIONS = tuple((m, r) for m in grading.MENISCI for r in grading.REGIONS)

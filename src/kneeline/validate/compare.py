@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from kneeline import tables
-from kneeline.agreement import GradeAgreement, ValueAgreement, agree_on_grades, agree_on_values
 from kneeline.score.run import Scores
+from kneeline.statistics.agreement import GradeAgreement, ValueAgreement, agree_on_grades, agree_on_values
 from kneeline.tables import Row, Table
 from kneeline.validate.measure import Case
 

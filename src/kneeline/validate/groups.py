@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from kneeline.cohort.icc import Icc, icc_agreement
 from kneeline.labels import Label
+from kneeline.statistics.icc import Icc, icc_agreement
 from kneeline.validate.measure import Case, Structure
 from kneeline.validate.plan import CONTRASTS, USUAL_MM
 

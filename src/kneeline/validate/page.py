@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from kneeline.agreement import agree_on_values
 from kneeline.labels import MENISCI, Label
 from kneeline.markdown import interval, number, table
+from kneeline.statistics.agreement import agree_on_values
 from kneeline.steps import network_digest, network_engine
 from kneeline.tables import MISSING
 from kneeline.validate.groups import (

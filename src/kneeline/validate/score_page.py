@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from kneeline import grading
-from kneeline.agreement import GradeAgreement, agree_on_grades
 from kneeline.markdown import interval, number, table
+from kneeline.statistics.agreement import GradeAgreement, agree_on_grades
 from kneeline.validate.compare import (
     EFFUSION_RULES,
     LESION_VALUES,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kneeline.agreement import GradeAgreement
-from kneeline.cohort.icc import Icc
-from kneeline.cohort.intervals import Interval, clopper_pearson
 from kneeline.labels import Label
+from kneeline.statistics.agreement import GradeAgreement
+from kneeline.statistics.icc import Icc
+from kneeline.statistics.intervals import Interval, clopper_pearson
 from kneeline.validate.compare import (
     EFFUSION_RULES,
     SOURCES,

@@ -1,0 +1,58 @@
+"""Oracles: Shrout and Fleiss 1979 table 4 (R psych::ICC), R irr::icc on the anxiety data."""
+
+import numpy as np
+import pytest
+
+from kneeline.statistics.icc import icc_agreement, icc_consistency, icc_oneway, mean_squares
+
+SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+ANXIETY = [
+    [int(digit) for digit in row]
+    for row in (
+        "332 361 344 464 523 542 221 346 531 231 221 632 133 533 221 221 113 233 432 342".split()  # noqa: SIM905
+    )
+]
+
+
+def test_mean_squares():
+    ms = mean_squares(SHROUT_FLEISS)
+    assert (ms.between, ms.within, ms.raters, ms.error) == pytest.approx(
+        (11.241667, 6.263889, 32.486111, 1.019444), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("icc", "single", "average", "ends"),
+    [
+        (icc_oneway, 0.165742, 0.442797, (-0.133, 0.72)),
+        (icc_agreement, 0.289764, 0.620051, (0.019, 0.76)),
+        (icc_consistency, 0.714841, 0.909316, (0.342, 0.95)),
+    ],
+)
+def test_shrout_fleiss(icc, single, average, ends):
+    found = icc(SHROUT_FLEISS)
+    assert found.estimate == pytest.approx(single, rel=1e-5)
+    assert icc(SHROUT_FLEISS, average=True).estimate == pytest.approx(average, rel=1e-5)
+    assert (found.low, found.high) == pytest.approx(ends, abs=5e-3)
+
+
+def test_anxiety():
+    agreement, consistency = icc_agreement(ANXIETY), icc_consistency(ANXIETY)
+    assert (agreement.estimate, agreement.low, agreement.high) == pytest.approx(
+        (0.197998, -0.038911, 0.493574), rel=1e-4
+    )
+    assert (consistency.estimate, consistency.low, consistency.high) == pytest.approx(
+        (0.216049, -0.046258, 0.522259), rel=1e-4
+    )
+
+
+def test_a_constant_shift_hurts_agreement_only():
+    truth = np.arange(12.0)
+    shifted = np.column_stack([truth, truth + 5 + 0.01 * (-1) ** np.arange(12)])
+    assert icc_consistency(shifted).estimate == pytest.approx(1, abs=1e-4)
+    assert icc_agreement(shifted).estimate < 0.6
+
+
+def test_a_missing_cell_is_an_error():
+    with pytest.raises(ValueError, match="every cell filled"):
+        mean_squares([[1, 2], [3, np.nan]])
