@@ -30,6 +30,8 @@ class ScoredKnee:
     cartilage: list[Row]
     marrow: list[Row]
     contrast: str | None  # class, as in tables.SERIES
+    echo_time_ms: float | None  # of the image
+    series: list[Row]  # every series found, without scan_id; the one that was read is `chosen`
 
 
 def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
@@ -43,6 +45,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
     knee, segmentation = _load_and_segment(path, laterality)
     from kneeline.score.run import echo_time_ms, score_knee
 
+    echo_ms = echo_time_ms(knee.sidecar)
     scores = score_knee(
         knee.image,
         segmentation.labels,
@@ -50,7 +53,7 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         knee.echoes,
         knee.echo_times_ms,
         contrast=knee.sidecar.get("ContrastClass"),
-        echo_time_ms=echo_time_ms(knee.sidecar),
+        echo_time_ms=echo_ms,
         threads=threads.for_one_knee(),
     )
     source = knee.laterality_source or "fibula"
@@ -68,18 +71,21 @@ def score_series(path: Path, laterality: str | None = None) -> ScoredKnee:
         cartilage=scores.cartilage,
         marrow=scores.marrow,
         contrast=knee.sidecar.get("ContrastClass"),
+        echo_time_ms=echo_ms,
+        series=knee.series,
     )
 
 
 def segment_image(path: Path, out: Path, laterality: str | None = None) -> str:
     """Segment one image, write the label volume and its `dseg.tsv`; return a table of volumes to print."""
-    _, segmentation = _load_and_segment(path, laterality)
+    knee, segmentation = _load_and_segment(path, laterality)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_volume(out, segmentation.labels)
     labels.write_dseg_tsv(out.parent / "dseg.tsv")
     lines = [
         f"side {segmentation.laterality}, verdict {segmentation.verdict}"
-        + (f": {segmentation.reason}" if segmentation.reason else "")
+        + (f": {segmentation.reason}" if segmentation.reason else ""),
+        series_words(knee.series),
     ]
     array, voxel = segmentation.labels.array, segmentation.labels.voxel_mm3
     for label in list(labels.Label)[1:]:
@@ -98,12 +104,29 @@ def _load_and_segment(path: Path, laterality: str | None):
     return knee, segment(knee.image, knee.laterality, threads.for_one_knee())
 
 
+def series_words(series: list[Row], echo_time_ms: float | None = None) -> str:
+    """Which of the series found was read: a folder may hold several, and their grades differ."""
+    read = next(row for row in series if row["chosen"])
+    facts = [
+        read.get("contrast") or "contrast not known",
+        f"{read['n_slices']} slices every {read['slice_spacing_mm']:.3g} mm",
+        f"pixels of {read['pixel_mm']:.3g} mm",
+    ]
+    if echo_time_ms is not None:
+        facts.append(f"echo time {echo_time_ms:.3g} ms")
+    if len(series) > 1:
+        facts.append(f"number {read['series']} of {len(series)} series found")
+    return "read: " + ", ".join(facts)
+
+
 def as_dict(knee: ScoredKnee) -> dict[str, Any]:
     return {
         "laterality": knee.laterality,
         "laterality_source": knee.laterality_source,
         "verdict": knee.verdict,
         "verdict_reason": knee.verdict_reason,
+        "echo_time_ms": knee.echo_time_ms,
+        "series": [_plain(row, tables.SERIES) for row in knee.series],
         "confidence": {name: round(value, 4) for name, value in knee.confidence.items()},
         "meniscus": [_plain(row, tables.MENISCUS) for row in knee.meniscus],
         "extrusion": [_plain(row, tables.EXTRUSION) for row in knee.extrusion],
@@ -121,7 +144,8 @@ def as_text(knee: ScoredKnee) -> str:
     """Tables for a terminal."""
     side = "left" if knee.laterality == "L" else "right"
     title = f"{side} knee (side from {knee.laterality_source}), verdict {knee.verdict}"
-    parts = [title + (f": {knee.verdict_reason}" if knee.verdict_reason else "")]
+    title += f": {knee.verdict_reason}" if knee.verdict_reason else ""
+    parts = [f"{title}\n{series_words(knee.series, knee.echo_time_ms)}"]
     for rows, table in (
         (knee.meniscus, tables.MENISCUS),
         (knee.extrusion, tables.EXTRUSION),
@@ -162,8 +186,8 @@ def write(knee: ScoredKnee, folder: Path) -> None:
 
 
 def _plain(row: Row, table: tables.Table) -> Row:
-    """The columns of a row that are not knee keys, numbers as numbers of six digits."""
-    names = [c.name for c in table.columns if c.name not in tables.KNEE_KEYS]
+    """The columns of a row that are not keys of scan or knee, numbers as numbers of six digits."""
+    names = [c.name for c in table.columns if c.name not in (*tables.KNEE_KEYS, "scan_id")]
     return {
         name: None
         if table[name].format(row.get(name)) == tables.MISSING
