@@ -231,6 +231,7 @@ def test_a_missing_reading_is_left_out_of_what_needs_all(read_twice):
     assert _find(agreement, "krippendorff_alpha_ordinal", comparison=ALL_READERS)["n"] == 24
     assert "1 readings missing" in _find(agreement, "fleiss_kappa", comparison=ALL_READERS)["method"]
     assert _find(agreement, "icc_a1", comparison=ALL_READERS)["n"] == 23
+    assert _find(agreement, "conger_kappa", comparison=ALL_READERS)["n"] == 23
 
 
 def test_neither_names_nor_order_of_the_runners_change_a_figure(read_twice):

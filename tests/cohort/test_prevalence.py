@@ -26,6 +26,15 @@ def test_one_knee_a_runner():
     assert sum(_row(rows, level)["count"] for level in "0123") == 22
 
 
+def test_horns_of_the_marathon_runners_of_1991():
+    """Shellock: 92 horns, 49, 29, 12 and 2 of grade 0 to 3."""
+    rows = prevalence([_knee(i, grade) for i, grade in enumerate([0] * 49 + [1] * 29 + [2] * 12 + [3] * 2)])
+    shares = [_row(rows, level)["proportion"] for level in "0123"]
+    assert shares == pytest.approx([0.532609, 0.315217, 0.130435, 0.021739], rel=2e-5)
+    row = _row(rows, ">=1")
+    assert (row["wilson_low"], row["wilson_high"]) == pytest.approx((0.368801, 0.568595), rel=1e-4)
+
+
 def test_missing_grades_are_not_zeros():
     rows = prevalence([_knee(1, 0), _knee(2, None), _knee(3, 2)])
     assert (_row(rows, "0")["count"], _row(rows, "0")["n"]) == (1, 2)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from kneeline import tables
@@ -85,6 +86,8 @@ def test_other_group_sizes_turn_the_direction_round(rows):
 
 def test_changes_over_the_marathon(rows):
     assert _find(rows, "effusion, change", "sign test")["p_value"] == pytest.approx(0.0625)
+    corrected = _find(rows, "effusion, change", "McNemar")
+    assert (corrected["estimate"], corrected["p_value"]) == pytest.approx((3.2, 0.073638), rel=1e-4)
     assert _find(rows, "total score, change", "Wilcoxon signed-rank, exact")["p_value"] == pytest.approx(0.5)
 
 
@@ -93,6 +96,10 @@ def test_cartilage_as_an_ordered_outcome(rows):
     logit = find("odds ratio, cumulative logit")
     assert math.log(logit["estimate"]) == pytest.approx(0.236961, rel=1e-4)
     assert logit["p_value"] == pytest.approx(0.787909, rel=1e-4)
+    # A trend's chi-square is n r-squared of group and grade.
+    r = np.corrcoef(np.repeat([1, 0], 13), [0] * 9 + [1] * 3 + [2] + [0] * 10 + [1] + [2] * 2)[0, 1]
+    assert find("trend")["estimate"] == pytest.approx(26 * r**2)
+    assert find("trend")["p_value"] == pytest.approx(math.erfc(abs(r) * (26 / 2) ** 0.5))
     assert find("Fisher")["p_value"] == pytest.approx(0.6802, rel=1e-4)
 
 

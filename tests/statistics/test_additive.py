@@ -24,6 +24,8 @@ def test_rothman_and_keller():
         (found.s, (1.870482, 0.646043, 5.415585)),
     ):
         assert (effect.estimate, effect.low, effect.high) == pytest.approx(expected, rel=1e-4)
+    # Below 1 while RERI is above 0: on the odds ratios' own scale the two exposures are together less than apart.
+    assert found.relative[2] / (found.relative[0] * found.relative[1]) == pytest.approx(0.914910, rel=1e-5)
     assert (found.reri.high - found.reri.low) / 2 / 1.959964 == pytest.approx(2.845217, rel=1e-5)
 
 

@@ -1,5 +1,7 @@
+import itertools
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -95,6 +97,36 @@ def test_risk_difference():
 
 def test_fisher_of_a_two_by_three_table():
     assert fisher_p([[10, 1, 2], [9, 3, 1]]) == pytest.approx(0.6802, rel=1e-4)
+
+
+def test_fisher_of_job_satisfaction():
+    """R fisher.test(Job): 4 x 4, 96 people."""
+    job = [[1, 3, 10, 6], [2, 3, 10, 7], [1, 6, 14, 12], [0, 1, 9, 11]]
+    assert fisher_p(job) == pytest.approx(0.78268, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [[[3, 1, 0, 0], [0, 1, 2, 2]], [[2, 0, 1], [0, 3, 0], [1, 0, 2]], [[2, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 2]]],
+)
+def test_fisher_adds_up_every_table_with_these_margins(table):
+    """Brute force: all tables of the same margins, each with its probability."""
+    table = np.array(table)
+    shape = table.shape
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    free = [range(min(rows[i], columns[j]) + 1) for i in range(shape[0] - 1) for j in range(shape[1] - 1)]
+    weights = {}
+    for cells in itertools.product(*free):
+        inner = np.array(cells).reshape(shape[0] - 1, shape[1] - 1)
+        last_row = columns[:-1] - inner.sum(axis=0)
+        last_column = rows - np.append(inner.sum(axis=1), last_row.sum())
+        whole = np.column_stack([np.vstack([inner, last_row]), last_column])
+        if whole.min() >= 0:
+            weights[tuple(whole.ravel())] = 1 / math.prod(math.factorial(int(n)) for n in whole.ravel())
+    observed = weights[tuple(table.ravel())]
+    expected = sum(w for w in weights.values() if w <= observed * (1 + 1e-7)) / sum(weights.values())
+    assert 0.001 < expected < 0.5
+    assert fisher_p(table) == pytest.approx(expected)
 
 
 def test_fisher_with_an_empty_third_column_is_the_two_by_two_test():

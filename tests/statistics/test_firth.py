@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from kneeline.errors import Refusal
 from kneeline.statistics.firth import fit_firth
@@ -60,6 +61,28 @@ def test_sex2_classical_standard_errors(fit):
     assert fit.standard_errors == pytest.approx(expected, rel=1e-5)
 
 
+def test_sex2_standard_errors_as_logistf_prints_them(fit, sex2):
+    """logistf's form counts each row 1 + its leverage times; from the same estimates."""
+    design = np.column_stack([np.ones(len(sex2[1])), sex2[1]])
+    weight = expit(design @ fit.params) * expit(-design @ fit.params)
+    inverse = np.linalg.inv(design.T @ (design * weight[:, None]))
+    leverage = weight * np.einsum("ij,jk,ik->i", design, inverse, design)
+    augmented = np.linalg.inv(design.T @ (design * (weight * (1 + leverage))[:, None]))
+    printed = np.sqrt(np.diag(augmented))
+    assert [printed[fit.names.index(name)] for name in ("age", "vic", "dia")] == pytest.approx(
+        [0.4149, 0.5385, 1.5052], rel=1.5e-4
+    )
+
+
+def test_sex2_plain_maximum_likelihood(sex2):
+    """R glm: with dia at infinity the women with a diaphragm say nothing about the other terms."""
+    case, x = sex2
+    without = x[:, 5] == 0
+    fit = fit_cumulative_logit(case[without], x[without, :5], NAMES[:5])
+    found = dict(zip(fit.names, fit.params, strict=True))
+    assert (found["vic"], found["age"]) == pytest.approx((2.40593, -1.16439), rel=1e-5)
+
+
 def running_off(case, x):
     """Parameters of a binary logit, 0 the intercept, that have no finite estimate."""
     yes, design = np.asarray(case, dtype=bool), np.column_stack([np.ones(len(case)), x])
@@ -93,7 +116,10 @@ def test_zero_cells_have_finite_estimates(high, low, estimate, ends, p):
     fit = fit_firth(outcome, np.repeat([1, 0], 13), ["high"])
     assert fit.params[1] == pytest.approx(estimate, rel=1e-5)
     assert fit.profile_interval("high") == pytest.approx(ends, rel=1e-5)
-    assert fit.likelihood_ratio(["high"])[1] == pytest.approx(p, rel=1e-4)
+    chi2, found_p = fit.likelihood_ratio(["high"])
+    assert found_p == pytest.approx(p, rel=1e-4)
+    if (high, low) == (6, 0):
+        assert chi2 == pytest.approx(7.840006, rel=1e-6)
     if low == 0:
         assert fit.params[0] == pytest.approx(-3.295837, rel=1e-6)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kneeline.statistics.agreement import kappa
 from kneeline.statistics.icc import icc_agreement, icc_consistency, icc_oneway, mean_squares
 
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -44,6 +45,26 @@ def test_anxiety():
     assert (consistency.estimate, consistency.low, consistency.high) == pytest.approx(
         (0.216049, -0.046258, 0.522259), rel=1e-4
     )
+
+
+def test_weighted_kappa_of_the_first_two_anxiety_raters():
+    """R irr::kappa2(anxiety[, 1:2], weight = "squared" and "equal"); 1 to 6."""
+    table = np.zeros((6, 6))
+    for first, second, _ in ANXIETY:
+        table[first - 1, second - 1] += 1
+    assert kappa(table, "quadratic").estimate == pytest.approx(0.297, abs=5e-4)
+    assert kappa(table, "linear").estimate == pytest.approx(0.189, abs=5e-4)
+
+
+def test_quadratic_kappa_is_the_intraclass_correlation_of_many():
+    """Fleiss and Cohen 1973: with n items they differ by a term in 1/n."""
+    rng = np.random.default_rng(1)
+    true = rng.integers(0, 4, 5000)
+    pairs = np.clip(true[:, None] + rng.integers(-1, 2, (5000, 2)) + [0, 1], 0, 4)
+    table = np.zeros((5, 5))
+    np.add.at(table, tuple(pairs.T), 1)
+    assert kappa(table, "quadratic").estimate == pytest.approx(icc_agreement(pairs).estimate, rel=5e-4)
+    assert kappa(table, "quadratic").estimate < 0.9 * icc_consistency(pairs).estimate
 
 
 def test_a_constant_shift_hurts_agreement_only():

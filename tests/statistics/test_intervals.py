@@ -1,4 +1,5 @@
 import pytest
+from scipy.stats import binom
 
 from kneeline.statistics.intervals import clopper_pearson, effective_n, wilson
 
@@ -21,11 +22,16 @@ def test_wilson_of_any_signal_in_92_horns():
         (18, 20, 0.683017, 0.987651),
         (5, 10, 0.187086, 0.812914),
         (8, 22, 0.171979, 0.593423),
+        # The reference sheet prints 0.454704, a slip of a digit: at 0.453704 the lower tail of 5 in 22 is 0.025.
         (5, 22, 0.078206, 0.453704),
     ],
 )
 def test_clopper_pearson(count, n, low, high):
     assert clopper_pearson(count, n) == pytest.approx((low, high), rel=1e-4)
+
+
+def test_the_upper_end_for_5_of_22_leaves_a_fortieth_below():
+    assert binom.cdf(5, 22, clopper_pearson(5, 22).high) == pytest.approx(0.025)
 
 
 def test_ends_at_none_and_at_all():

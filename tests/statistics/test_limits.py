@@ -20,6 +20,8 @@ def test_peak_flow():
     found = limits_of_agreement(PEAK_FLOW[:, 0] - PEAK_FLOW[:, 1])
     assert (found.bias, found.sd) == pytest.approx((-2.117647, 38.765130), rel=1e-6)
     assert (found.low, found.high) == pytest.approx((-78.097301, 73.862007), rel=1e-6)
+    # The paper's own limits are 2 standard deviations wide.
+    assert (found.bias - 2 * found.sd, found.bias + 2 * found.sd) == pytest.approx((-79.647907, 75.412613), rel=1e-6)
     n = len(PEAK_FLOW)
     assert (found.sd / math.sqrt(n), math.sqrt(3 * found.sd**2 / n)) == pytest.approx((9.401925, 16.284612), rel=1e-6)
     # The paper's own interval of the bias: -22.0 to 17.8 (t with 16 degrees of freedom).

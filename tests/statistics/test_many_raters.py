@@ -8,6 +8,8 @@ from tests.statistics.test_icc import ANXIETY
 from kneeline.statistics.many_raters import (
     alpha,
     coincidences,
+    conger,
+    conger_features,
     fleiss,
     fleiss_of_grade,
     fleiss_z,
@@ -45,6 +47,21 @@ def test_fleiss_diagnoses():
     assert fleiss(sums) == pytest.approx(0.430245, rel=1e-5)
     assert fleiss_z(ratings, 5) == pytest.approx(17.65183, rel=1e-5)
     assert [fleiss_of_grade(sums, g) for g in range(5)] == pytest.approx([0.245, 0.245, 0.520, 0.471, 0.566], abs=6e-4)
+
+
+def test_exact_kappa_of_the_diagnoses():
+    """R irr::kappam.fleiss(exact = TRUE). Its raters' columns hold each patient's diagnoses in rising order."""
+    ratings = np.array([np.repeat(np.arange(5), counts) for counts in DIAGNOSES], dtype=float)
+    assert conger(conger_features(ratings, 5).sum(axis=0), 6) == pytest.approx(0.441809, rel=1e-5)
+
+
+def test_exact_kappa_of_two_raters_is_cohens_and_needs_items_that_all_have_read():
+    pairs = np.array([(a, b) for a in range(4) for b in range(4) for _ in range(SEXUAL_FUN[a][b])], dtype=float)
+    features = conger_features(pairs, 4)
+    assert conger(features.sum(axis=0), 2) == pytest.approx(0.129330, rel=1e-4)
+    half_read = np.vstack([pairs, [[1.0, NAN]]])
+    assert conger(conger_features(half_read, 4).sum(axis=0), 2) == pytest.approx(0.129330, rel=1e-4)
+    assert np.isnan(conger(conger_features(np.zeros((4, 3)), 4).sum(axis=0), 3))
 
 
 def test_missing_ratings():

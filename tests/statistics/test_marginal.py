@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.cohort.test_agreement import VISION
 
-from kneeline.statistics.marginal import homogeneity, stuart_maxwell
+from kneeline.statistics.marginal import homogeneity, mcnemar, stuart_maxwell
 
 
 def pairs_of(table):
@@ -23,6 +23,15 @@ def test_vision():
 def test_two_grades_are_mcnemar():
     found = stuart_maxwell([[794, 150], [86, 570]])
     assert (found.chi2, found.p_value) == pytest.approx((17.3559, 3.0993e-05), rel=1e-4)
+
+
+def test_approval_ratings():
+    """R mcnemar.test on Agresti's approval ratings, without and with the continuity correction."""
+    plain, corrected = mcnemar(150, 86), mcnemar(150, 86, corrected=True)
+    assert (plain.chi2, plain.p_value) == pytest.approx((17.3559, 3.0993e-05), rel=1e-4)
+    assert (corrected.chi2, corrected.p_value) == pytest.approx((16.8178, 4.1146e-05), rel=1e-4)
+    assert mcnemar(0, 0) is None
+    assert mcnemar(3, 3, corrected=True).chi2 == 0
 
 
 def test_each_pair_twice_in_its_runner_changes_nothing():

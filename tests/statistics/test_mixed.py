@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -44,6 +45,15 @@ def test_wine_log_likelihood_by_laplace():
     without = fit_cumulative_logit(BITTER, WARM_CONTACT, ["warm", "contact"])
     point = np.array([-1.6237, 1.5134, 4.2285, 6.0888, 3.0630, 1.8349, 0.5 * math.log(1.279)])
     assert Likelihood(without, JUDGE, nodes=1).evaluate(point)[0] == pytest.approx(-81.56541, rel=1e-6)
+
+
+def test_wine_estimates_by_laplace():
+    without = fit_cumulative_logit(BITTER, WARM_CONTACT, ["warm", "contact"])
+    laplace = Likelihood(without, JUDGE, nodes=1)
+    start = np.append(without.params, 0.0)
+    found = minimize(lambda point: -laplace.evaluate(point)[0], start, method="BFGS")
+    assert found.x[:-1] == pytest.approx([-1.6237, 1.5134, 4.2285, 6.0888, 3.0630, 1.8349], rel=1e-4)
+    assert (math.exp(2 * found.x[-1]), math.exp(found.x[-1])) == pytest.approx((1.279, 1.131), rel=5e-4)
 
 
 def test_wine_judges(wine):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, norm
 
 from kneeline.errors import Refusal
 from kneeline.statistics.ordinal import fit_cumulative_logit
@@ -23,6 +24,10 @@ def test_wine_estimates(wine):
     assert wine.params == pytest.approx([-1.3444, 1.2508, 3.4669, 5.0064, 2.5031, 1.5278], rel=1e-4)
     assert wine.standard_errors == pytest.approx([0.5171, 0.4379, 0.5978, 0.7309, 0.5287, 0.4766], rel=2e-4)
     assert wine.log_likelihood == pytest.approx(-86.49192, rel=1e-6)
+    assert 2 * (len(wine.params) - wine.log_likelihood) == pytest.approx(184.98, rel=1e-4)  # AIC
+    z = (wine.params / wine.standard_errors)[4:]
+    assert z == pytest.approx([4.735, 3.205], rel=2e-4)
+    assert 2 * norm.sf(z) == pytest.approx([2.19e-06, 0.00135], rel=3e-3)  # as far as R prints them
 
 
 def test_wine_profile_intervals(wine):
@@ -41,6 +46,40 @@ def test_wine_likelihood_ratio_of_both_terms(wine):
     assert 2 * (wine.log_likelihood - nothing.log_likelihood) == pytest.approx(34.45, rel=5e-4)
 
 
+def test_wine_sandwich_with_the_expected_information(wine):
+    """R multgee, independence: the same estimates; every grade with its fitted probability gives the expectation."""
+    shares = wine.predict(WARM_CONTACT)
+    rows, grades = np.repeat(np.arange(72), 5), np.tile(np.arange(1, 6), 72)
+    expected = fit_cumulative_logit(grades, WARM_CONTACT[rows], ["warm", "contact"], weights=shares.ravel())
+    assert expected.params == pytest.approx(wine.params, rel=1e-6)
+    observed = np.linalg.inv(wine.covariance)
+    meat = observed @ wine.plain_cluster_covariance(JUDGE, small_sample=False) @ observed
+    errors = np.sqrt(np.diag(expected.covariance @ meat @ expected.covariance))
+    assert errors == pytest.approx([0.62664, 0.51290, 0.57707, 0.69504, 0.33414, 0.39694], rel=1e-4)
+
+
+def test_wine_discrimination(wine):
+    """R rms::lrm: C and Nagelkerke's R2."""
+    nothing = fit_cumulative_logit(BITTER, np.zeros((72, 0)), [])
+    latent, grades = WARM_CONTACT @ wine.params[4:], np.array(BITTER)
+    above = grades[:, None] > grades
+    larger = np.where(np.isclose(latent[:, None], latent), 0.5, latent[:, None] > latent)
+    assert larger[above].mean() == pytest.approx(0.774, abs=5e-4)
+    r2 = 1 - np.exp((nothing.log_likelihood - wine.log_likelihood) * 2 / 72)
+    assert r2 / (1 - np.exp(nothing.log_likelihood * 2 / 72)) == pytest.approx(0.403, abs=5e-4)
+
+
+def test_ordinal_gee_of_statsmodels_is_another_estimate(wine):
+    """The reason why it is not used: its binary expansion weighs the cuts otherwise than the likelihood does."""
+    from statsmodels.genmod.cov_struct import Independence
+    from statsmodels.genmod.generalized_estimating_equations import OrdinalGEE
+
+    other = OrdinalGEE(np.array(BITTER), WARM_CONTACT, JUDGE, cov_struct=Independence()).fit()
+    assert np.asarray(other.params)[-2:] == pytest.approx([2.691657, 1.541489], rel=1e-4)
+    assert np.asarray(other.bse)[-2:] == pytest.approx([0.344033, 0.438920], rel=1e-4)
+    assert np.asarray(other.params)[-2] > 1.07 * wine.params[4]
+
+
 def test_wine_cluster_sandwich_by_judge(wine):
     plain = np.sqrt(np.diag(wine.plain_cluster_covariance(JUDGE, small_sample=False)))
     assert plain == pytest.approx([0.649011, 0.519005, 0.593772, 0.706550, 0.333662, 0.409554], rel=1e-5)
@@ -48,11 +87,13 @@ def test_wine_cluster_sandwich_by_judge(wine):
     assert corrected[4:] == pytest.approx([0.353902, 0.434398], rel=1e-5)
 
 
-def test_wine_interaction():
+def test_wine_interaction(wine):
     product = np.column_stack([WARM_CONTACT, WARM_CONTACT.prod(axis=1)])
     fit = fit_cumulative_logit(BITTER, product, ["warm", "contact", "warm:contact"])
     assert fit.params[4:] == pytest.approx([2.3211843, 1.3474604, 0.3595489], rel=1e-4)
     assert fit.log_likelihood == pytest.approx(-86.4162, rel=1e-6)
+    ratio = 2 * (fit.log_likelihood - wine.log_likelihood)
+    assert (ratio, chi2.sf(ratio, 1)) == pytest.approx((0.1514, 0.6972), abs=5e-5)
 
 
 def test_wine_partial_proportional_odds(wine):
@@ -60,7 +101,8 @@ def test_wine_partial_proportional_odds(wine):
         BITTER, WARM_CONTACT[:, :1], ["warm"], nominal=WARM_CONTACT[:, 1:], nominal_names=["contact"]
     )
     assert fit.log_likelihood == pytest.approx(-86.20855, rel=1e-6)
-    assert 2 * (fit.log_likelihood - wine.log_likelihood) == pytest.approx(0.5667, rel=1e-3)
+    ratio = 2 * (fit.log_likelihood - wine.log_likelihood)
+    assert (ratio, chi2.sf(ratio, 3)) == pytest.approx((0.5667, 0.904), abs=5e-4)
 
 
 def test_wine_temperature_cannot_be_freed_at_every_cut():

@@ -38,6 +38,8 @@ from kneeline.statistics.limits import EXACT, cluster_sums, limits_from_sums, li
 from kneeline.statistics.many_raters import (
     alpha,
     coincidences,
+    conger,
+    conger_features,
     fleiss,
     fleiss_of_grade,
     fleiss_z,
@@ -234,6 +236,7 @@ def many_rows(item: Item, compared: Compared) -> list[Row]:
             },
             raters,
         ),
+        *_conger_rows(compared, q),
         *_icc_rows(compared, f"grades taken as numbers, {raters}, items read by all"),
     ]
     z = fleiss_z(compared.ratings, q)
@@ -248,6 +251,17 @@ def many_rows(item: Item, compared: Compared) -> list[Row]:
             row = {"statistic": "kendall_w", "estimate": w, "p_value": p} | _sizes(compared)
             rows.append(row | {"n": len(complete), "method": "ranks within reader, corrected for ties; chi-square p"})
     return rows
+
+
+def _conger_rows(compared: Compared, q: int) -> list[Row]:
+    """Kappa with each reader's own use of the grades: needs items that all have read."""
+    raters = compared.ratings.shape[1]
+    complete = np.isfinite(compared.ratings).all(axis=1)
+    runners = [runner for runner, use in zip(compared.runners, complete, strict=True) if use]
+    kept = Compared(compared.ratings[complete], runners, compared.resampling)
+    what = f"Conger 1980 (exact Fleiss), {raters} readers, items read by all"
+    features = conger_features(kept.ratings, q)
+    return _statistics(kept, features, {"conger_kappa": lambda sums: conger(sums, raters)}, what)
 
 
 # --- measured values --------------------------------------------------------------------------------------------------

@@ -26,8 +26,10 @@ from kneeline.statistics.exact import (
 )
 from kneeline.statistics.firth import fit_firth
 from kneeline.statistics.intervals import clopper_pearson, wilson
+from kneeline.statistics.marginal import mcnemar
 from kneeline.statistics.ordinal import fit_cumulative_logit
 from kneeline.statistics.power import fisher_power
+from kneeline.statistics.trend import trend_in_shares
 from kneeline.tables import Row
 
 EJR = "Schueller-Weidekamm 2006, Eur J Radiol 58:286"
@@ -253,6 +255,10 @@ def _changes() -> list[Row]:
             ER, finding, "all", up, 22, "sign test (exact McNemar)", note=f"{up} up, 0 down, {22 - up} unchanged"
         )
         rows.append(row | {"p_value": sign_test_p(up, 0)})
+    corrected = mcnemar(5, 0, corrected=True)
+    row = _row(ER, "effusion, change", "all", 5, 22, "McNemar chi-square, continuity-corrected",
+               note="5 up, 0 down, 17 unchanged; five pairs are too few for it, read the exact p")  # fmt: skip
+    rows.append(row | {"estimate": corrected.chi2, "p_value": corrected.p_value})
     total = signed_rank([1, 1] + [0] * 20)
     assumption = "the two increases are of equal size"
     for quantity, estimate, p_value in (
@@ -273,6 +279,7 @@ def _cartilage_as_grades() -> list[Row]:
     ends = np.exp(fit.profile_interval("high"))
     wald = float(fit.params[-1] / fit.standard_errors[-1])
     ranks = rank_sum(low, high)
+    trend = trend_in_shares([9, 3, 1], [19, 4, 3])
     found = (
         (
             "odds ratio, cumulative logit (profile; Wald p)",
@@ -283,6 +290,13 @@ def _cartilage_as_grades() -> list[Row]:
         ("Wilcoxon rank-sum W, asymptotic p", ranks.w, None, None, ranks.asymptotic_p),
         ("Wilcoxon rank-sum W, exact p", ranks.w, None, None, ranks.exact_p),
         ("Fisher's exact p of the 2 x 3 table", None, None, None, fisher_p([[10, 1, 2], [9, 3, 1]])),
+        (
+            "trend of training level over the grades, chi-square (Cochran-Armitage)",
+            trend.chi2,
+            None,
+            None,
+            trend.p_value,
+        ),
     )
     rows = []
     for quantity, estimate, ci_low, ci_high, p_value in found:

@@ -108,6 +108,28 @@ def fleiss_z(ratings: np.ndarray, q: int) -> float:
     return float(fleiss(rater_features(ratings, q).sum(axis=0)) / math.sqrt(variance)) if variance > 0 else math.nan
 
 
+def conger_features(ratings: np.ndarray, q: int) -> np.ndarray:
+    """Of items that every rater graded: one, agreement of its pairs, each rater's grade, (items, 2 + raters * q)."""
+    ratings = np.asarray(ratings, dtype=float)
+    complete = np.isfinite(ratings).all(axis=1)
+    given = (ratings[:, :, None] == np.arange(q)).astype(float)
+    m, counts = ratings.shape[1], given.sum(axis=1)
+    agree = (counts * (counts - 1)).sum(axis=1) / (m * (m - 1))
+    return np.column_stack([np.ones(len(ratings)), agree, given.reshape(len(ratings), -1)]) * complete[:, None]
+
+
+def conger(sums: np.ndarray, raters: int) -> np.ndarray:
+    """Conger's (1980) "exact" kappa (...) from summed `conger_features`; nan where chance agreement is full.
+
+    Each rater keeps their own shares of the grades, where Fleiss has the mean ones; of two raters it is Cohen's.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = sums[..., 1:] / sums[..., :1]
+        share = means[..., 1:].reshape(*means.shape[:-1], raters, -1)
+        chance = ((share.sum(axis=-2) ** 2).sum(axis=-1) - (share**2).sum(axis=(-2, -1))) / (raters * (raters - 1))
+        return np.where(1 - chance > 1e-12, (means[..., 0] - chance) / (1 - chance), np.nan)
+
+
 def gwet_many(sums: np.ndarray, kind: str = "unweighted") -> np.ndarray:
     """Gwet's AC1 (`unweighted`) or AC2 (`quadratic`), (...) from summed `rater_features`."""
     share = _shares(sums)

@@ -30,6 +30,16 @@ def stuart_maxwell(table: Sequence[Sequence[float]]) -> Homogeneity | None:
     return _wald(shift, spread)
 
 
+def mcnemar(up: int, down: int, corrected: bool = False) -> Homogeneity | None:
+    """McNemar's chi-square of paired yes/no findings that appeared (`up`) or vanished (`down`), on request with
+    Edwards' continuity correction (as R mcnemar.test); None where no pair differs. For few pairs take the exact test.
+    """
+    if up + down == 0:
+        return None
+    chi2 = max(0, abs(up - down) - corrected) ** 2 / (up + down)
+    return Homogeneity(chi2, 1, float(stats.chi2.sf(chi2, 1)))
+
+
 def homogeneity(first: Sequence[int], second: Sequence[int], runners: Sequence) -> Homogeneity | None:
     """Wald test with the empirical variance, pairs (n,) clustered in runners; None where no pair differs.
 
