@@ -19,7 +19,8 @@ from kneeline.segment.classes import CERTAIN, Class
 from kneeline.segment.preprocess import Slices
 
 TABLE = Path(__file__).parent / "calibration.json"
-# Probabilities come in half precision: nearer to 0 or 1 than this they say no more.
+# Probabilities nearer to 0 or 1 than this count as this, in the fit and afterwards: what is rarer cannot be checked on
+# the few simulated knees of the fit.
 _LEAST = 5e-4
 LOG_ODDS_RANGE = tuple(float(np.log(p / (1 - p))) for p in (_LEAST, 1 - _LEAST))
 
