@@ -164,6 +164,17 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
         tables.CLAIMS, [{"claim": "forefoot running prevents lesions", "evidence": "no data", "verdict": "unsupported"}]
     )
     write(tables.AGREEMENT, [])
+    error = {"outcome": "effusion_grade", "status": "estimated", "method": "matrix method", "n_knees": n}
+    write(
+        tables.MACHINE_ERROR,
+        [
+            error
+            | {"quantity": "prevalence of grade 1 or more", "scale": "proportion", "naive": 0.5, "estimate": 0.4}
+            | {"ci_low": 0.3, "ci_high": 0.55, "naive_low": 0.4, "naive_high": 0.6, "n_validated": 12},
+            {"outcome": "signal_grade", "quantity": "all", "method": "all", "status": "refused"}
+            | {"reason": "few_validated: 9 knees were read"},
+        ],
+    )
     for row in good[:draw]:
         draw_picture(folder / "report", row)
     return folder / "simulate" / "truth.tsv"

@@ -107,6 +107,13 @@ def test_every_scan_set_aside_is_there_with_its_reason(results, reader, made):
         assert f"1 × {row['reason_code']}" in reader.text  # in the flow
 
 
+def test_the_machines_own_error_is_told(reader):
+    part = reader.text[reader.text.index("The machine's own error") :]
+    assert "meniscal signal grade: 9 knees were read." in part
+    assert "50\xa0% (40\xa0% to 60\xa0%)" in part.replace(" %", "\xa0%")
+    assert "40\xa0% (30\xa0% to 55\xa0%)" in part.replace(" %", "\xa0%")
+
+
 def test_every_row_of_estimates_is_there(built, results):
     """Counted in the markup: a line a row, under its model, refused ones with the reason."""
     rows = tables.read_table(results[0] / "cohort/estimates.tsv", tables.ESTIMATES)

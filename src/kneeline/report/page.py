@@ -15,7 +15,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from kneeline import __version__, labels, tables
-from kneeline.report import plots, published, readers, summary, words
+from kneeline.report import machine_error, plots, published, readers, summary, words
 from kneeline.report.analysis import (
     grades_view,
     joint_cells_view,
@@ -151,6 +151,13 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         "agreement_notes": readers.notes(found[tables.AGREEMENT]),
         "agreement_full": plain("Every coefficient, with its method", tables.AGREEMENT, found[tables.AGREEMENT]),
         "confusion": readers.confusion_view(found[tables.CONFUSION]),
+        "machine_error": [
+            made
+            for make in (machine_error.prevalence_view, machine_error.odds_ratio_view, machine_error.difference_view)
+            if (made := make(found[tables.MACHINE_ERROR])).rows
+        ],
+        "machine_error_notes": machine_error.notes(found[tables.MACHINE_ERROR]),
+        "machine_error_full": plain("Every row, with its method", tables.MACHINE_ERROR, found[tables.MACHINE_ERROR]),
         "limits": summary.limits(found, config),
         "validation": validation_block(checked) if checked else None,
         "codebook": [
