@@ -16,8 +16,8 @@ VERSIONS = {
     "simulate": "2",
     "ingest": "1",
     "segment": "3",
-    "score": "3",
-    "collect": "2",
+    "score": "4",
+    "collect": "3",
     "cohort": "4",
     "report": "2",
 }

@@ -16,7 +16,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -327,6 +327,9 @@ PARTICIPANTS = Table(
 
 _GRADE = Column("signal_grade", "int", "intrameniscal signal grade", allowed=grading.GRADES)
 _FLAGS = Column("flags", "text", "comma-separated reasons for care; n/a if none")
+_VERDICT = Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable"))
+# Tables of scores that kneeline did not make may lack it.
+_SCORE_VERDICT = replace(_VERDICT, optional=True)
 
 # --- ingest ---------------------------------------------------------------------------------------------------------
 
@@ -344,7 +347,7 @@ INGEST_SCANS = Table(
         Column("reason", "text", "why it was set aside or should be looked at, in plain words"),
         Column("laterality_source", "text", "what decided the side", allowed=("table", "tag", "text", "fibula")),
         Column("laterality_sources", "text", "every source that spoke and what it said, e.g. table=L,tag=L"),
-        Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),
+        _VERDICT,
     ),
     key=("scan_id",),
 )
@@ -432,6 +435,7 @@ MENISCUS = Table(
         Column("t2_se_ms", "float", "standard error of that median, from the spread of its voxels", low=0),
         Column("t2_epg_ms", "float", "median T2 with stimulated echoes modelled, all echoes", low=0),
         _FLAGS,
+        _SCORE_VERDICT,
     ),
     key=(*KNEE_KEYS, "meniscus", "region"),
 )
@@ -450,6 +454,7 @@ EXTRUSION = Table(
         Column("coverage_pct", "float", "share of the tibial cartilage's surface beneath it", low=0, high=100),
         Column("signal_grade", "int", "highest grade of its regions", allowed=grading.GRADES),
         _FLAGS,
+        _SCORE_VERDICT,
     ),
     key=(*KNEE_KEYS, "meniscus"),
 )
@@ -499,6 +504,7 @@ EFFUSION = Table(
             allowed=grading.GRADES,
         ),
         _FLAGS,
+        _SCORE_VERDICT,
     ),
     key=KNEE_KEYS,
 )
@@ -526,6 +532,7 @@ CARTILAGE = Table(
         Column("defect_judged_pct", "float", "share of the plate that was looked at for defects", low=0, high=100),
         Column("cartilage_grade", "int", "0-4, experimental; 1 (signal change) is not read", allowed=(0, 1, 2, 3, 4)),
         _FLAGS,
+        _SCORE_VERDICT,
     ),
     key=(*KNEE_KEYS, "plate"),
 )
@@ -555,6 +562,7 @@ MARROW = Table(
         Column("hyperintense_extent_mm", "float", "extent of the longest of them", low=0),
         Column("marrow_grade", "int", "0-2, experimental", allowed=(0, 1, 2)),
         _FLAGS,
+        _SCORE_VERDICT,
     ),
     key=(*KNEE_KEYS, "bone"),
 )
@@ -572,13 +580,13 @@ KNEES = Table(
             for m in grading.MENISCI
             for r in grading.REGIONS
         ),
-        *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags")),
+        *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags", "verdict")),
         *(Column(f"{s}_score", "int", f"sum of the grades of {s}", low=0) for s in grading.TOTAL.structures),
         Column("cartilage_grade", "int", "highest grade of the plates, of whoever graded them", low=0),
         Column("marrow_grade", "int", "highest grade of the bones, of whoever graded them", low=0),
         Column("total_lesion_score", "int", "sum over structures; missing if one of them is", low=0),
         Column("total_parts", "text", "who graded each structure: machine, reader:NAME, both, or missing and why"),
-        Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable")),
+        _VERDICT,
         Column("analysed", "bool", "runner in the participants sheet, segmentation not unusable", needed=True),
         *(c for c in PARTICIPANTS.columns if c.name != "participant_id"),
     ),

@@ -100,8 +100,14 @@ def guess_text(column: str, text: str) -> str:
 
 # Columns that people make from others, or in other units: part of their name, what to do.
 _OTHER_COLUMNS = {
-    "weekly_distance_km": ((r"mile|_mi\b|_mi_", "multiply miles by 1.609344"), (r"month", "divide by 4.35")),
-    "pace_min_per_km": ((r"mile|_mi\b", "divide minutes a mile by 1.609344"), (r"speed|kmh|km_h", "60 / (km/h)")),
+    "weekly_distance_km": (
+        (r"^(?!.*(pace|min)).*(mile|_mi\b|_mi_)", "multiply miles by 1.609344"),
+        (r"month", "divide by 4.35"),
+    ),
+    "pace_min_per_km": (
+        (r"(pace|min).*(mile|_mi\b)", "divide minutes a mile by 1.609344"),
+        (r"speed|kmh|km_h", "60 / (km/h)"),
+    ),
     "bmi_kg_m2": ((r"height|weight", "weight in kg / (height in m) squared"), (r"^bmi", "rename it")),
     "age_years": ((r"birth|dob", "age at the scan in years"), (r"month", "divide by 12")),
 }

@@ -128,6 +128,16 @@ def test_a_column_in_another_unit_is_recognised(tmp_path, fabricate, column, ins
     assert words in str(told.value)
 
 
+def test_miles_of_distance_are_not_taken_for_a_pace(tmp_path, fabricate):
+    path = _sheet(tmp_path, fabricate.runner(1))
+    text = path.read_text().replace("weekly_distance_km", "weekly_distance_miles", 1)
+    path.write_text(text.replace("pace_min_per_km", "tempo", 1))
+    with pytest.raises(UsageError) as told:
+        read_runners(path)
+    assert "'weekly_distance_miles' for weekly_distance_km? (multiply" in str(told.value)
+    assert "for pace_min_per_km?" not in str(told.value)
+
+
 def test_a_usual_sheet_raises_no_doubt(fabricate):
     assert doubts([fabricate.runner(i) | {"sessions_per_week": 4, "pace_min_per_km": 5.5} for i in range(1, 20)]) == []
     assert doubts([{"participant_id": "sub-1"}]) == []

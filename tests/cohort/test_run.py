@@ -29,6 +29,7 @@ def test_every_table_for_every_size(fabricate, analyse, n, sides):
             assert row["method"]
     if n <= 3:
         assert {row["status"] for row in found.estimates} == {"refused"}
+    _assert_words_of_a_cross_sectional_study(found.folder)
 
 
 def test_all_scans_set_aside(fabricate, analyse):
@@ -43,13 +44,11 @@ def test_all_scans_set_aside(fabricate, analyse):
     assert len(found.published) > 80
 
 
-def test_same_bytes_twice_and_in_any_row_order(fabricate, analyse):
+def test_a_second_run_with_rows_in_another_order_gives_the_same_bytes(fabricate, analyse):
     runners, knees = _knees(fabricate, 26, "LR")
     first = analyse(runners, knees, out="first").folder
-    again = analyse(runners, knees, out="again").folder
     turned = analyse(runners[::-1], knees[::-1], out="turned").folder
     for name in NAMES:
-        assert (first / name).read_bytes() == (again / name).read_bytes()
         assert (first / name).read_bytes() == (turned / name).read_bytes(), name
 
 
@@ -84,12 +83,12 @@ def test_wrong_settings_write_nothing(fabricate, tmp_path):
     assert not (tmp_path / "cohort").exists()
 
 
-def test_words_of_a_cross_sectional_study(fabricate, analyse):
-    """Prevalence and association: no table speaks of incidence, cause, risk factor or effect."""
-    folder = analyse(*_knees(fabricate, 26, "LR")).folder
+def _assert_words_of_a_cross_sectional_study(folder):
+    """Prevalence and association: no table speaks of incidence, cause, risk factor or effect; no stars behind a p."""
     text = "\n".join(path.read_text(encoding="utf-8").lower() for path in sorted(folder.iterdir()))
     for word in ("incidence", "cause", "risk factor", " effect"):
         assert word not in text.replace("because", "").replace("design effect", "")
+    assert "*" not in text
 
 
 def test_package_import_is_light():

@@ -91,7 +91,7 @@ def test_an_unreadable_image_is_a_quarantine(folders):
 
 def test_an_unexpected_error_names_its_class_only(folders, monkeypatch):
     ingest, segment, out = folders
-    monkeypatch.setattr("kneeline.score.run.measure_effusion", lambda knee: 1 / 0)
+    monkeypatch.setattr("kneeline.score.run.measure_effusion", lambda *_: 1 / 0)
     row = score_scan(SCAN, ingest, segment, out)
     assert row["reason_code"] == "unexpected_error"
     assert "ZeroDivisionError" in row["reason"]
@@ -143,8 +143,19 @@ def test_marrow_is_read_by_the_contrast_of_the_sidecar(folders, contrast, read):
 
 
 @pytest.mark.parametrize(("contrast", "flagged"), [("PDFS", False), ("DESS", False), (None, False), ("T1", True)])
-def test_menisci_say_where_fat_is_bright(torn, contrast, flagged):
-    rows = score_knee(*torn, "R", contrast=contrast).meniscus
+def test_menisci_and_fluid_say_where_fat_is_bright(torn, contrast, flagged):
+    scores = score_knee(*torn, "R", contrast=contrast)
+    assert ("not_fat_suppressed" in (scores.effusion["flags"] or "").split(",")) is flagged
+    rows = scores.meniscus
     medial = [(row["flags"] or "").split(",") for row in rows if row["meniscus"] == "medial"]
     assert ["not_fat_suppressed" in flags for flags in medial] == [flagged] * 3
     assert max(row["signal_grade"] or 0 for row in rows) == 3
+
+
+def test_every_row_says_how_far_to_trust_the_outlines(folders):
+    ingest, segment, out = folders
+    tables.write_status(segment, tables.read_status(segment, SCAN) | {"verdict": "review"})
+    score_scan(SCAN, ingest, segment, out)
+    for table in (tables.MENISCUS, tables.EXTRUSION, tables.EFFUSION, tables.CARTILAGE, tables.MARROW):
+        name = table.name.rpartition("/")[2]
+        assert {row["verdict"] for row in tables.read_table(out / f"{SCAN}_{name}.tsv", table)} == {"review"}, name

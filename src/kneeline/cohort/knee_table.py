@@ -127,7 +127,8 @@ def _meant(name: str) -> str:
     for known in KNEE_TABLE.header:
         if units.instead_of(known, [name]):
             return f" (is it {known}?)"
-    return ""
+    longer = [known for known in KNEE_TABLE.header if known.startswith(f"{name.lower()}_")]
+    return f" (is it {' or '.join(longer[:3])}?)" if longer else ""
 
 
 def _order(row: Row) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -149,6 +150,12 @@ _OUT_OF_REACH = (
 
 def published() -> list[Row]:
     """Rows of PUBLISHED."""
+    return [dict(row) for row in _published()]
+
+
+@cache
+def _published() -> tuple[Row, ...]:
+    """Nothing of a cohort is in them, so that a process computes them once."""
     rows: list[Row] = []
     for study, finding, count, n, note in _COUNTS:
         rows += _proportions(study, finding, "all", count, n, None, note)
@@ -165,7 +172,7 @@ def published() -> list[Row]:
     rows += _cartilage_as_grades()
     rows += _same_group_two_counts()
     rows += [_row(study, finding, "all", None, None, "not possible", note=why) for study, finding, why in _OUT_OF_REACH]
-    return rows
+    return tuple(rows)
 
 
 def _row(study, finding, group, count, n, quantity, *, assumption=None, note=None) -> Row:

@@ -23,7 +23,7 @@ from kneeline.grading import (
 )
 from kneeline.labels import Label
 from kneeline.score.axes import Axes, knee_axes
-from kneeline.score.frame import Knee
+from kneeline.score.frame import FAT_BRIGHT, Knee
 from kneeline.score.outside import behind_in_view, bursa_voxels, cyst_voxels
 from kneeline.score.pouch import measure_depths, near_border, pouch_in_view
 from kneeline.score.recesses import SUPRAPATELLAR, Cells, Patella, Recesses, divide, find_patella, make_cells
@@ -92,12 +92,14 @@ def _level_out(recess, above, coordinates, parts: Recesses, patella: Patella) ->
     return recess
 
 
-def measure_effusion(knee: Knee) -> Row:
+def measure_effusion(knee: Knee, contrast: str | None = None) -> Row:
     """A row of tables.EFFUSION without knee keys; missing (None) where bones needed for it are absent.
+
+    `contrast` is the contrast class of the image: where fat is bright, the row has the flag `not_fat_suppressed`.
 
     The recesses that are not missing add up to `fluid_ml`.
     """
-    row: Row = dict.fromkeys(name for name in EFFUSION.header if name not in KNEE_KEYS)
+    row: Row = dict.fromkeys(name for name in EFFUSION.header if name not in (*KNEE_KEYS, "verdict"))
     ml = knee.image.voxel_mm3 / 1000
     if knee.count(Label.FEMUR) * ml < LEAST_FEMUR_ML:
         return row | {"flags": "not_segmented"}
@@ -123,6 +125,8 @@ def measure_effusion(knee: Knee) -> Row:
         flags.append("axis_of_scanner")
     if knee.slice_spacing_mm > THICK_SLICE_MM:
         flags.append("thick_slices")
+    if contrast in FAT_BRIGHT:
+        flags.append("not_fat_suppressed")
     return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}
 
 

@@ -59,7 +59,7 @@ def score_knee(
         All echoes on the same grid, (I, J, K, echoes), and their times, for T2.
     contrast
         Contrast class (tables.SERIES), for marrow and pits in cartilage, which are read on fat-suppressed spin echoes,
-        and for menisci, whose signal is read less well where fat is bright (flag `not_fat_suppressed`).
+        and for menisci and fluid, which are read less well where fat is bright (flag `not_fat_suppressed`).
     echo_time_ms
         Of the image, for the flag `magic_angle`.
     threads
@@ -98,7 +98,7 @@ def score_knee(
         found["marrow"] = measure_marrow(knee, contrast)
 
     def effusion() -> None:
-        found["effusion"] = [measure_effusion(knee)]
+        found["effusion"] = [measure_effusion(knee, contrast)]
 
     # The longest first.
     side_by_side.each(lambda part: part(), (menisci, cartilage, marrow, effusion), side_by_side.count(threads))
@@ -139,7 +139,7 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
                 status, "unexpected_error", f"scoring failed with {type(error).__name__}; please report it as a bug"
             )
         else:
-            keys = {name: status[name] for name in tables.KNEE_KEYS}
+            keys = {name: status[name] for name in (*tables.KNEE_KEYS, "verdict")}
             rows = {
                 "meniscus": scores.meniscus,
                 "extrusion": scores.extrusion,
