@@ -29,7 +29,7 @@ from kneeline.cohort.design import Data, complete_cases, term_column
 from kneeline.cohort.families import Family, family
 from kneeline.cohort.outcomes import outcome_value
 from kneeline.cohort.questions import Question, adjusted_question, questions
-from kneeline.cohort.refusals import RUNNERS_PER_PARAMETER, cautions, count_parameters, refuse_model, refuse_term
+from kneeline.cohort.refusals import RUNNERS_PER_PARAMETER, cautions, count_parameters, nothing_left, refuse_model, refuse_term
 from kneeline.cohort.settings import Settings
 from kneeline.errors import Refusal
 from kneeline.statistics.bootstrap import canonical_order
@@ -140,6 +140,8 @@ def gather(knees: Sequence[Row], outcome: str, settings: Settings) -> Gathered:
 
 def why_not(gathered: Gathered) -> str | None:
     """Why nothing can or need be imputed; None if it can."""
+    if not gathered.terms:
+        return nothing_left(gathered.left_out)
     missing = {term: count for term, count in gathered.n_missing.items() if count}
     if not missing:
         return "nothing_missing: no exposure or covariate of a runner with a known outcome is missing"

@@ -12,6 +12,8 @@ A refused question keeps its rows, with the reason. Refused is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from kneeline.cohort.design import Data
@@ -38,10 +40,21 @@ def refuse_model(data: Data, outcome: str, question: Question, settings: Setting
     if reason := too_few_runners(data, count_parameters(data, family)):
         return reason
     if not data.terms:
-        return "; ".join(dict.fromkeys(data.left_out.values()))
+        return nothing_left(data.left_out)
     if any(":" in term for term in question.terms):
         return _sparse(data, settings, joint=True)
     return None
+
+
+def nothing_left(left_out: Mapping[str, str]) -> str:
+    """Why no term of a question could be kept: those that nobody has a value of in one sentence.
+
+    >>> nothing_left({"a": "unrecorded: no runner has a value of a", "b": "unrecorded: no runner has a value of b"})
+    'unrecorded: no runner has a value of a, b'
+    """
+    unknown = ", ".join(term for term, why in left_out.items() if why.startswith("unrecorded"))
+    others = [why for why in left_out.values() if not why.startswith("unrecorded")]
+    return "; ".join([*([f"unrecorded: no runner has a value of {unknown}"] if unknown else []), *others])
 
 
 def too_few_runners(data: Data, n_parameters: int) -> str | None:
