@@ -188,6 +188,15 @@ def test_a_covariate_of_nobody_is_left_out_by_name():
     assert found["age_years"]["status"] == "estimated"
 
 
+def test_what_nobody_recorded_is_not_called_complete():
+    empty = {"strike_style": None, "weekly_distance_km": None, "age_years": None, "sex": None, "bmi_kg_m2": None}
+    knees = [{**row, **empty, "running_years": None} for row in _knees(60, 13)]
+    rows = imputed_rows(knees, "signal_grade", SETTINGS)
+    assert rows
+    for row in rows:
+        assert row["reason"].startswith("unrecorded: no runner has a value of rearfoot, distance_per_10_km")
+
+
 def test_no_imputations_no_rows():
     assert imputed_rows(_knees(40, 8), "signal_grade", Settings(n_imputations=0)) == []
 

@@ -29,7 +29,14 @@ from kneeline.cohort.design import Data, complete_cases, term_column
 from kneeline.cohort.families import Family, family
 from kneeline.cohort.outcomes import outcome_value
 from kneeline.cohort.questions import Question, adjusted_question, questions
-from kneeline.cohort.refusals import RUNNERS_PER_PARAMETER, cautions, count_parameters, nothing_left, refuse_model, refuse_term
+from kneeline.cohort.refusals import (
+    RUNNERS_PER_PARAMETER,
+    cautions,
+    count_parameters,
+    nothing_left,
+    refuse_model,
+    refuse_term,
+)
 from kneeline.cohort.settings import Settings
 from kneeline.errors import Refusal
 from kneeline.statistics.bootstrap import canonical_order

@@ -145,7 +145,7 @@ def as_text(plan: Plan, rows: Sequence[Row]) -> str:
             str(row["n_knees"]),
             number(row.get("power_formula"), ".3f"),
             _simulated(row),
-            str(row["n_refused"]) if row.get("n_refused") else row.get("reason") or "",
+            _refused(row),
         ]
         for row in rows
     ]
@@ -153,12 +153,19 @@ def as_text(plan: Plan, rows: Sequence[Row]) -> str:
         "odds ratio", "runners", "rearfoot + other", "knees", "power, formula", "power, simulated", "refused",
     ]  # fmt: skip
     return (
-        f"Power to see a strike with p < {plan.alpha:g}. Grades over all knees: {mix}. {plan.knees} knee(s) a runner, "
+        f"Power to see an association with strike at p < {plan.alpha:g}. Grades over all knees: {mix}. {plan.knees} knee(s) a runner, "
         f"correlation {plan.icc:g}, design effect {design_effect(plan.knees, plan.icc):g}.\n{sought}\n"
         + table(header, body)
         + "\n\nThe formula takes the score test of independent knees, divided by the design effect; the simulation the "
         "analysis' own model.\nWhere they differ, as with few runners in a group, believe the simulation.\n"
     )
+
+
+def _refused(row: Row) -> str:
+    """Why there is no figure, or in how many simulated studies the model was refused."""
+    if row.get("n_refused"):
+        return f"in {row['n_refused']} of {row['n_simulations']} studies"
+    return row.get("reason") or ""
 
 
 def _simulated(row: Row) -> str:
