@@ -40,6 +40,7 @@ def test_odds_ratios_say_what_was_refused(rows):
     refused = [row for row in rows if row["scale"] == "odds_ratio" and row["status"] == "refused"]
     assert [line["corrected"] for line in lines].count("refused") == len(refused)
     assert all(line["note"] for line in lines)
+    assert not any("for the truth" in line["note"] for line in lines)  # the page says it once
 
 
 def test_differences_name_exposure_and_p(rows):

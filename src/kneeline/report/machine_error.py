@@ -84,7 +84,10 @@ def _what(quantity: str) -> str:
 
 
 def _note(row: Row) -> str:
-    return _reason(row) if row["status"] == "refused" else row["warnings"] or ""
+    """Why it was refused, or its warnings without the one that the page says once for all."""
+    if row["status"] == "refused":
+        return _reason(row)
+    return (row["warnings"] or "").removeprefix("the reader is taken for the truth").removeprefix("; ")
 
 
 def _reason(row: Row) -> str:
