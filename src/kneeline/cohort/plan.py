@@ -153,7 +153,8 @@ def as_text(plan: Plan, rows: Sequence[Row]) -> str:
         "odds ratio", "runners", "rearfoot + other", "knees", "power, formula", "power, simulated", "refused",
     ]  # fmt: skip
     return (
-        f"Power to see an association with strike at p < {plan.alpha:g}. Grades over all knees: {mix}. {plan.knees} knee(s) a runner, "
+        f"Power to see an association with strike at p < {plan.alpha:g}. Grades over all knees: {mix}. "
+        f"{plan.knees} knee(s) a runner, "
         f"correlation {plan.icc:g}, design effect {design_effect(plan.knees, plan.icc):g}.\n{sought}\n"
         + table(header, body)
         + "\n\nThe formula takes the score test of independent knees, divided by the design effect; the simulation the "
