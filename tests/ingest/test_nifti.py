@@ -129,6 +129,17 @@ def test_refusals(tmp_path):
     assert refusal_of(path).code == "too_large"
 
 
+def test_an_orientation_whose_code_does_not_exist_is_not_left_aside_for_another(tmp_path):
+    image = faults.leg()
+    nifti = nibabel.Nifti1Image(image.array, image.affine)
+    nifti.set_qform(image.affine @ np.block([[np.eye(3), np.full((3, 1), 9.0)], [np.zeros((1, 3)), 1]]), code=1)
+    nibabel.save(nifti, tmp_path / "knee.nii")
+    header = bytearray((tmp_path / "knee.nii").read_bytes())
+    header[254:256] = (99).to_bytes(2, "little")  # the sform's
+    (tmp_path / "knee.nii").write_bytes(bytes(header))
+    assert refusal_of(tmp_path / "knee.nii").code == "unreadable_file"
+
+
 def test_dicom_goes_before_nifti_in_one_folder(tmp_path):
     faults.good(tmp_path)
     write_volume(tmp_path / "made_from_it.nii.gz", faults.leg(seed=9))

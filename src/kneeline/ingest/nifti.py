@@ -108,7 +108,12 @@ def _parse(start: bytes) -> Any:
         kind, magic = nibabel.Nifti2Header, start[4:8]
     if magic not in (b"n+1\0", b"n+2\0"):
         raise ValueError("no single-file NIfTI")
-    return kind(start[: kind.template_dtype.itemsize], check=True)
+    block = start[: kind.template_dtype.itemsize]
+    header, written = kind(block, check=True), kind(block, check=False)
+    # nibabel sets a code that does not exist to 0, so that another orientation in the header would count.
+    if any(int(header[code]) != int(written[code]) for code in ("sform_code", "qform_code")):
+        raise ValueError("a code of orientation that does not exist")
+    return header
 
 
 def _check_length(values: int, *, line: int, offset: int, size: int, packed: bool) -> None:
