@@ -72,7 +72,8 @@ def test_only_the_token_opens_it_and_only_from_here(server, anna):
     status, page = ask(server, at)
     assert status == 200
     assert page == anna.built.page.read_bytes()
-    assert ask(server, "/")[0] == ask(server, f"/{server.token[:-1]}x/")[0] == ask(server, "/docs")[0] == 404
+    nearly = server.token[:-1] + ("y" if server.token.endswith("x") else "x")
+    assert ask(server, "/")[0] == ask(server, f"/{nearly}/")[0] == ask(server, "/docs")[0] == 404
     assert ask(server, at, Host=f"evil.example:{server.port}")[0] == 403
     assert ask(server, at, Host=f"127.0.0.1:{server.port + 1}")[0] == 403
     case = anna.key[0]["case_id"]
