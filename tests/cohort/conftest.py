@@ -49,6 +49,22 @@ def draw_knees(n_runners: int, sides: str, seed: int) -> list[Row]:
     ]
 
 
+def one_a_runner(counts) -> list[Row]:
+    """Knees, one a runner: (without, with the finding) for non-rearfoot below, from the cut; then rearfoot the same."""
+    knees = []
+    for cell, (without, having) in enumerate(counts):
+        for grade in [0] * without + [2] * having:
+            knees.append(
+                {
+                    "participant_id": f"sub-{len(knees):03d}",
+                    "strike_style": "rearfoot" if cell >= 2 else "forefoot",
+                    "weekly_distance_km": 50.0 if cell % 2 else 20.0,
+                    "signal_grade": grade,
+                }
+            )
+    return knees
+
+
 def write_results(folder: Path, runners: list[Row], knees: list[Row], statuses: list[Row] = ()) -> dict[str, Path]:
     """Write participants.tsv, ingest/scans.tsv and score/*.tsv; returns the path arguments of `run_cohort`."""
     keys = [{k: row[k] for k in tables.KNEE_KEYS} for row in knees]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from tests.cohort.conftest import one_a_runner
 
 from kneeline.cohort.interaction import additive_rows, crude_risks
 from kneeline.cohort.settings import Settings
@@ -11,29 +12,13 @@ SETTINGS = Settings(n_bootstrap=500, adjustment={"main": ()})
 KINDS = ("", "_mover", "_bootstrap")
 
 
-def _knees(counts):
-    """Knees, one a runner: (without, with the finding) for non-rearfoot below, from; rearfoot below, from the cut."""
-    knees = []
-    for cell, (without, having) in enumerate(counts):
-        for grade in [0] * without + [2] * having:
-            knees.append(
-                {
-                    "participant_id": f"sub-{len(knees):03d}",
-                    "strike_style": "rearfoot" if cell >= 2 else "forefoot",
-                    "weekly_distance_km": 50.0 if cell % 2 else 20.0,
-                    "signal_grade": grade,
-                }
-            )
-    return knees
-
-
 def _rows(knees, settings=SETTINGS):
     return {(row["model"], row["term"]): row for row in additive_rows(knees, "signal_grade", settings)}
 
 
 def test_known_risks():
     # Risks 0.2, 0.3, 0.4, 0.8: RERI = 4 - 1.5 - 2 + 1 in risk ratios.
-    rows = _rows(_knees([(80, 20), (70, 30), (60, 40), (20, 80)]))
+    rows = _rows(one_a_runner([(80, 20), (70, 30), (60, 40), (20, 80)]))
     for model in ("additive_interaction", "additive_interaction_adjusted"):
         for kind in KINDS:
             assert rows[model + kind, "RERI"]["estimate"] == pytest.approx(1.5)
@@ -45,7 +30,7 @@ def test_known_risks():
 
 
 def test_three_kinds_of_interval_agree_in_a_large_cohort():
-    rows = _rows(_knees([(800, 200), (700, 300), (600, 400), (200, 800)]))
+    rows = _rows(one_a_runner([(800, 200), (700, 300), (600, 400), (200, 800)]))
     for term in ("RERI", "AP"):
         delta = rows["additive_interaction", term]
         width = delta["ci_high"] - delta["ci_low"]
@@ -103,20 +88,20 @@ def test_adjusted_risks_and_their_interaction_are_those_that_were_built_in():
 
 
 def test_small_counts_are_a_caution():
-    rows = _rows(_knees([(6, 3), (5, 5), (5, 5), (3, 7)]))
+    rows = _rows(one_a_runner([(6, 3), (5, 5), (5, 5), (3, 7)]))
     assert "the interval is rough" in rows["additive_interaction", "RERI"]["warnings"]
 
 
 @pytest.mark.parametrize("cell", [(0, 10), (10, 0)])
 def test_a_risk_of_nought_or_one_is_refused(cell):
-    rows = _rows(_knees([(10, 10), cell, (10, 10), (5, 15)]))
+    rows = _rows(one_a_runner([(10, 10), cell, (10, 10), (5, 15)]))
     assert {row["status"] for row in rows.values()} == {"refused"}
     assert "no runner or every runner" in rows["additive_interaction", "RERI"]["reason"]
     assert "no knee or every knee" in rows["additive_interaction_adjusted", "RERI"]["reason"]
 
 
 def test_a_cell_with_few_runners_is_refused_in_every_kind():
-    rows = _rows(_knees([(10, 10), (1, 2), (10, 10), (5, 15)]))
+    rows = _rows(one_a_runner([(10, 10), (1, 2), (10, 10), (5, 15)]))
     assert len(rows) == 16
     for row in rows.values():
         assert row["status"] == "refused"
@@ -124,14 +109,14 @@ def test_a_cell_with_few_runners_is_refused_in_every_kind():
 
 
 def test_s_without_a_denominator_is_refused():
-    rows = _rows(_knees([(50, 50), (50, 50), (49, 51), (30, 70)]))
+    rows = _rows(one_a_runner([(50, 50), (50, 50), (49, 51), (30, 70)]))
     assert rows["additive_interaction", "RERI"]["status"] == "estimated"
     assert rows["additive_interaction", "S"]["status"] == "refused"
     assert rows["additive_interaction_bootstrap", "S"]["status"] == "refused"
 
 
 def test_a_reference_risk_that_vanishes_in_resamples_is_refused_there_alone():
-    rows = _rows(_knees([(18, 2), (10, 10), (10, 10), (5, 15)]))
+    rows = _rows(one_a_runner([(18, 2), (10, 10), (10, 10), (5, 15)]))
     assert rows["additive_interaction", "RERI"]["status"] == "estimated"
     boot = rows["additive_interaction_bootstrap", "RERI"]
     assert boot["status"] == "refused"

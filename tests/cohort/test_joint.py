@@ -1,27 +1,13 @@
+from tests.cohort.conftest import one_a_runner
+
 from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.settings import Settings
 
 SETTINGS = Settings()
 
 
-def _knees(counts):
-    """Knees, one a runner: (without, with the finding) for non-rearfoot below, from; rearfoot below, from the cut."""
-    knees = []
-    for cell, (without, having) in enumerate(counts):
-        for grade in [0] * without + [2] * having:
-            knees.append(
-                {
-                    "participant_id": f"sub-{len(knees):03d}",
-                    "strike_style": "rearfoot" if cell >= 2 else "forefoot",
-                    "weekly_distance_km": 50.0 if cell % 2 else 20.0,
-                    "signal_grade": grade,
-                }
-            )
-    return knees
-
-
 def test_risks_and_odds_ratios_against_one_reference():
-    rows = joint_cells(_knees([(20, 5), (18, 8), (12, 6), (10, 15)]), "signal_grade", SETTINGS)
+    rows = joint_cells(one_a_runner([(20, 5), (18, 8), (12, 6), (10, 15)]), "signal_grade", SETTINGS)
     assert [(r["strike_group"], r["distance_group"], r["count"], r["n_participants"]) for r in rows] == [
         ("non_rearfoot", "below_32_km", 5, 25),
         ("non_rearfoot", "from_32_km", 8, 26),

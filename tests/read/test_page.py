@@ -381,6 +381,7 @@ def test_a_page_without_its_files_says_what_to_do(profile, anna, tmp_path):
     tab.wait(f"{said}.includes('damaged')")
     tab.key("n")
     shown(tab, 3)
+    assert tab.js("document.getElementById('loading').hidden") is True  # a whole case shows as if nothing were wrong
 
 
 def test_it_fits_a_small_screen_and_asks_nothing_of_the_network(profile, anna):
