@@ -13,7 +13,7 @@ from pathlib import Path
 ENGINE_VARIABLE = "KNEELINE_ENGINE"
 
 VERSIONS = {
-    "simulate": "2",
+    "simulate": "3",
     "ingest": "1",
     "segment": "3",
     "score": "4",

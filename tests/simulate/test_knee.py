@@ -1,5 +1,7 @@
 """Simulated knees: what was asked for is what is there, and left is right in a mirror."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -89,6 +91,23 @@ def test_each_bone_and_meniscus_is_one_piece(knee):
         assert sizes.max() > 0.985 * sizes.sum(), (label.label_name, n)
 
 
+def test_an_extruded_meniscus_does_not_hang_down_beside_the_tibia(parameters):
+    """It overhangs the plateau at the plateau's level, no taller than at its periphery (plus the slope it lies on)."""
+    out = replace(parameters, medial_extrusion_mm=4.0)
+    meniscus = build_knee(out, fluid_ml=3, spacing_mm=0.8).labels.array == Label.MEDIAL_MENISCUS
+    assert meniscus.any((1, 2)).sum() * 0.8 > 15
+    assert meniscus.sum(2).max() * 0.8 < 1.6 * out.meniscus_height_mm
+
+
+def test_a_full_recess_is_round(parameters):
+    """Beside the condyles a cut through it fills no more of its frame than an ellipse (0.79)."""
+    array = build_knee(parameters, fluid_ml=55, spacing_mm=SPACING).labels.array
+    beside = (array == Label.JOINT_FLUID) & ~(array == Label.FEMUR).any((1, 2))[:, None, None]
+    cuts = [cut[cut.any(1)][:, cut.any(0)] for cut in beside if cut.sum() > 60]
+    assert cuts
+    assert max(cut.mean() for cut in cuts) < 0.8
+
+
 def test_cartilage_keeps_the_bones_apart(knee):
     femur = ndimage.binary_dilation(knee.labels.array == Label.FEMUR)
     for other in (Label.TIBIA, Label.PATELLA):
@@ -96,8 +115,6 @@ def test_cartilage_keeps_the_bones_apart(knee):
 
 
 def test_a_left_knee_is_the_mirrored_right_knee(parameters, knee):
-    from dataclasses import replace
-
     left = build_knee(
         replace(parameters, laterality="L"), [Lesion("medial", "posterior_horn", 3)], fluid_ml=12.0, spacing_mm=SPACING
     )
@@ -116,8 +133,6 @@ def test_the_same_parameters_give_the_same_bytes(parameters, knee):
 
 
 def test_thinning_takes_medial_cartilage_only(parameters, knee):
-    from dataclasses import replace
-
     thin = build_knee(replace(parameters, medial_thinning=0.5), fluid_ml=3, spacing_mm=SPACING)
     assert volume_ml(thin, Label.MEDIAL_TIBIAL_CARTILAGE) < 0.7 * volume_ml(knee, Label.MEDIAL_TIBIAL_CARTILAGE)
     assert volume_ml(thin, Label.LATERAL_TIBIAL_CARTILAGE) > 0.8 * volume_ml(knee, Label.LATERAL_TIBIAL_CARTILAGE)

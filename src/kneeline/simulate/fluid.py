@@ -101,11 +101,13 @@ def plan_filling(knee: Knee, bones: Bones, grid: Grid) -> Filling:
     film = np.where(before < below, np.uint8(Piece.PATELLAR_FILM), np.uint8(Piece.TIBIAL_FILM))
     _claim(order, piece, np.where(between, 1.2 * np.maximum(gap, 0) + 0.6 * opposed, np.inf), film)
     beside = smooth_step(np.abs(x), 0.72 * width, 0.92 * width)
-    gutter = beside * smooth_step(z, -0.35 * width, -0.1 * width) * smooth_step(z, 0.75 * width, 0.4 * width)
-    gutter = gutter * smooth_step(y, -4, 12) * smooth_step(y, 38 * s, 28 * s) * 0.22
+    gutter = 0.22 * beside * _oval((y - 17 * s) / (21 * s), (z - 0.2 * width) / (0.55 * width))
     _claim(order, piece, _order(d - 0.8 - cover, gutter, 3.0), Piece.GUTTER)
-    behind = smooth_step(y, -10 * s, -17 * s) * smooth_step(z, -20 * s, -12 * s) * smooth_step(z, 22 * s, 10 * s)
-    behind = behind * smooth_step(np.abs(x), 10, 15) * 0.25
+    # Behind each condyle, no further out than it.
+    behind = 0.25 * smooth_step(y, -10 * s, -17 * s) * smooth_step(np.abs(x), 10, 15)
+    behind = behind * _oval(
+        (y + 17 * s) / (25 * s), (z - s) / (21 * s), np.maximum(np.abs(x) - 0.7 * width, 0) / (0.4 * width)
+    )
     _claim(order, piece, _order(d - cover, behind, 1.0), Piece.BEHIND)
     notch = (np.abs(x) < 9) & (d > 0.5) & (z < 0) & (y > -8) & (y < 24 * s)
     _claim(order, piece, np.where(notch, _order(d - 0.6, np.float32(0.22), 4.0), np.inf), Piece.NOTCH)
@@ -118,6 +120,11 @@ def _claim(order: np.ndarray, piece: np.ndarray, earlier: np.ndarray, name) -> N
     first = earlier < order
     order[first] = earlier[first]
     piece[first] = name[first] if isinstance(name, np.ndarray) else name
+
+
+def _oval(*from_centre) -> np.ndarray:
+    """1 in the middle of a recess, 0 from its border on; `from_centre` in half axes."""
+    return smooth_step(np.sqrt(sum(np.square(part) for part in from_centre)), 1.0, 0.6)
 
 
 def _order(distance, depth, start) -> np.ndarray:

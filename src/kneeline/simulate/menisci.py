@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from kneeline.simulate.bones import Bones
 from kneeline.simulate.parameters import Knee
 from kneeline.simulate.shapes import Grid, smooth_step
 
 _CLEAR_MM = 0.12  # of the cartilage surfaces
+_RIM_MM, _DROP_MM = -8.0, 3.0  # what lies lower is the tibia's side; so far below the middle level the plateau ends
 REGION_CENTRES = {"anterior_horn": 0.62, "body": 0.0, "posterior_horn": -0.62}  # share of the half arc
 
 
@@ -37,6 +39,22 @@ class Meniscus:
         """0 anterior horn, 1 body, 2 posterior horn: thirds of the arc."""
         third = self.half_arc_deg / 3
         return np.where(self.phi_deg > third, 0, np.where(self.phi_deg < -third, 2, 1)).astype(np.int8)
+
+
+def _underside(above: np.ndarray, z: np.ndarray, spacing_mm: float) -> np.ndarray:
+    """Level of the plateau in each column, (X, Y, 1) mm; beside the plateau that of its nearest rim.
+
+    Parameters
+    ----------
+    above
+        Distance to the tibial surface, (X, Y, Z) mm.
+    """
+    top = np.where((above <= 0).any(2), z[above.shape[2] - 1 - (above <= 0)[:, :, ::-1].argmax(2)], -np.inf)
+    on_plateau = top > np.quantile(top[top > _RIM_MM], 0.5) - _DROP_MM
+    nearest = ndimage.distance_transform_edt(
+        ~on_plateau, sampling=spacing_mm, return_distances=False, return_indices=True
+    )
+    return top[tuple(nearest)][:, :, None].astype(np.float32)
 
 
 def build_meniscus(knee: Knee, bones: Bones, grid: Grid, side: int) -> Meniscus:
@@ -70,7 +88,9 @@ def build_meniscus(knee: Knee, bones: Bones, grid: Grid, side: int) -> Meniscus:
     tall = tall * (0.35 + 0.65 * root)
     q = 1 - into / width
 
-    inferior = bones.tibia[box] - bones.tibial_thickness[box] - np.float32(_CLEAR_MM)
+    above = bones.tibia[box] - bones.tibial_thickness[box] - np.float32(_CLEAR_MM)
+    # What overhangs the rim of the plateau goes on at the plateau's level: it does not hang down the side of the tibia.
+    inferior = np.minimum(above, part.z - _underside(above, part.z.ravel(), grid.spacing_mm))
     femoral = bones.femur[box] - bones.femoral_thickness[box] - np.float32(_CLEAR_MM)
     # Free upper face, where the femur lies further off than the wedge is tall; its outer shoulder is rounded.
     rim = np.clip(into / 1.6, 0, 1)
