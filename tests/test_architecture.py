@@ -42,6 +42,12 @@ def test_statistics_know_arrays_only():
         assert {name.split(".")[0] for name in imports_of(path)} <= {"statistics", "errors", "grading"}, path
 
 
+def test_the_viewer_knows_no_stage():
+    """What it shows is given to it: the blinded page and the page with outlines share it."""
+    for path in (SOURCE / "viewer").glob("*.py"):
+        assert {name.split(".")[0] for name in imports_of(path)} <= {"viewer", "volume", "labels"}, path
+
+
 def test_medial_and_lateral_are_decided_in_one_place():
     """Nobody else turns a side into a sign."""
     for path in SOURCE.rglob("*.py"):

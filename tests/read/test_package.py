@@ -5,13 +5,14 @@ import re
 
 import numpy as np
 import pytest
-from tests.read.test_pixels import unpack
+from tests.viewer.test_pixels import unpack
 
 from kneeline import tables
 from kneeline.cli import main
 from kneeline.errors import UsageError
 from kneeline.read.keys import KEY, key_path
-from kneeline.read.package import build_package, pack_knee
+from kneeline.read.package import build_package
+from kneeline.viewer.knee import pack_knee
 from kneeline.volume import medial_sign
 
 

@@ -16,21 +16,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kneeline import __version__, tables
 from kneeline.errors import UsageError
 from kneeline.read import form
 from kneeline.read.keys import KEY, key_path
 from kneeline.read.order import draw_order, draw_sample
-from kneeline.read.pixels import Packed, as_script_text, pack
 from kneeline.tables import INGEST_SCANS, KNEE_KEYS, READINGS, Row
-from kneeline.volume import SAGITTAL, Volume, medial_sign, read_volume, reorient
+from kneeline.viewer import assets
+from kneeline.viewer.knee import pack_knee
+from kneeline.viewer.pixels import as_script_text
+from kneeline.volume import read_volume
 
-# First window: these percentiles of the pixels; the brightest fluid may saturate until the reader widens it.
-_WINDOW_PERCENT = (1.0, 99.5)
-_SCRIPTS = ("pixels.js", "viewer.js", "store.js", "table.js", "form.js", "app.js")
-_ASSETS = Path(__file__).parent / "page"
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("pixels.js", "viewer.js", *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form", "app")))
 
 
 @dataclass(frozen=True)
@@ -138,29 +136,6 @@ def _unused(new_name: Callable[[], str], names: set[str]) -> str:
 # --- one case ---------------------------------------------------------------------------------------------------------
 
 
-def pack_knee(image: Volume, laterality: str) -> tuple[dict, Packed]:
-    """What the page needs to show a knee, and its pixels: sagittal slices from the most lateral to the most medial."""
-    slices = ("R" if medial_sign(laterality) > 0 else "L") + SAGITTAL[1:]
-    stack = reorient(image, slices)
-    pixels = pack(stack.array)
-    finite = stack.array[np.isfinite(stack.array)]
-    low, high = (float(v) for v in np.percentile(finite, _WINDOW_PERCENT)) if finite.size else (0.0, 1.0)
-    window = [pixels.level(low), max(pixels.level(high), pixels.level(low) + 1)]
-    case = {
-        "laterality": laterality,
-        "axes": slices,
-        "shape": list(stack.shape),
-        "spacing": [round(v, 5) for v in stack.spacing_mm],
-        "low": float(f"{pixels.low:.6g}"),
-        "step": float(f"{pixels.step:.6g}"),
-        "highest": pixels.highest,
-        "window": window,
-        # Half a step is the largest error of a pixel, as a share of the first window.
-        "error": 0 if pixels.exact else round(0.5 / (window[1] - window[0]), 6),
-    }
-    return case, pixels
-
-
 def case_script(name: str, data: bytes) -> tuple[bytes, str]:
     """The script (windows-1252) that hands a case's pixels to the page, and the SHA-256 of its name and pixels.
 
@@ -183,14 +158,12 @@ def render(rater_id: str, cases: Sequence[dict]) -> tuple[str, str]:
         "form": form.as_json(),
         "cases": list(cases),
     }
-    text = (_ASSETS / "page.html").read_text(encoding="utf-8")
+    template = (_PAGE / "page.html").read_text(encoding="utf-8")
     parts = {
-        "style": (_ASSETS / "page.css").read_text(encoding="utf-8"),
-        # `</script>` must not end the script, wherever it comes from.
-        "index": json.dumps(index, separators=(",", ":")).replace("</", "<\\/"),
-        "script": "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        "style": assets.joined("viewer.css", _PAGE / "page.css"),
+        "index": assets.in_script(json.dumps(index, separators=(",", ":"))),
+        "script": assets.joined(*_SCRIPTS),
     }
-    for name, part in parts.items():
-        text = text.replace(f"/* {name} */", part)
+    text = assets.fill(template, parts)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return text.replace("/* package */", digest), digest

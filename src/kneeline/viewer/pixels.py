@@ -15,7 +15,7 @@ import numpy as np
 
 # A knee's file on the page; a few bytes in a hundred need a second character there.
 MAX_FILE_BYTES = 8_000_000
-_MAX_BYTES = int(0.965 * MAX_FILE_BYTES)
+MAX_BYTES = int(0.965 * MAX_FILE_BYTES)
 # Slices on which the step of a scan that is too large is tried.
 _TRIED_SLICES = 12
 # Values without a scale of their own (floats) start with twelve bits, more than any display shows.
@@ -38,7 +38,7 @@ class Packed:
         return int(min(max(round((value - self.low) / self.step), 0), self.highest))
 
 
-def pack(array: np.ndarray, max_bytes: int = _MAX_BYTES) -> Packed:
+def pack(array: np.ndarray, max_bytes: int = MAX_BYTES) -> Packed:
     """Pack an (n, rows, columns) array; values that are not finite count as the lowest.
 
     The step is 1 for whole numbers, a 4095th of the range for others; if the data then exceed `max_bytes`, the smallest

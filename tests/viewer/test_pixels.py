@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from kneeline.read.pixels import deflate, pack
+from kneeline.viewer.pixels import deflate, pack
 
 
 def unpack(packed, shape):

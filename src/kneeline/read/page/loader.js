@@ -1,36 +1,3 @@
-/* Pixels of a case: inflated, then each pixel is what its neighbours predict plus what was stored (pixels.py). */
-
-/* The characters of windows-1252 whose numbers are not those of their bytes. */
-kneeline.strange = new Map([...new TextDecoder("windows-1252").decode(Uint8Array.from({ length: 32 }, (_, i) => 128 + i))]
-  .map((character, i) => [character.charCodeAt(0), 128 + i]));
-
-kneeline.unpack = async function (text, shape) {
-  const packed = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    packed[i] = code < 256 ? code : kneeline.strange.get(code);
-  }
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const [slices, rows, columns] = shape;
-  const count = slices * rows * columns;
-  if (bytes.length !== 2 * count) throw new Error("the pixels do not fill the slices");
-  const out = new Uint16Array(count);
-  for (let slice = 0, i = 0; slice < slices; slice++) {
-    for (let row = 0; row < rows; row++) {
-      let left = 0;
-      for (let column = 0; column < columns; column++, i++) {
-        const folded = bytes[i] | (bytes[i + count] << 8);
-        const above = row ? out[i - columns] : 0;
-        left = (((left + above) >> 1) + ((folded >>> 1) ^ -(folded & 1))) & 0xffff;
-        out[i] = left;
-      }
-    }
-    if (slice % 24 === 23) await new Promise((go) => setTimeout(go)); // the page stays alive meanwhile
-  }
-  return out;
-};
-
 /* One case at a time is shown and the next one is fetched ahead; a page opened as a file may load scripts only. */
 kneeline.Loader = class {
   constructor(cases) {
