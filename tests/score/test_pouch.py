@@ -57,12 +57,13 @@ def test_longest_runs_against_a_plain_loop():
     rng = np.random.default_rng(1)
     lines = rng.random((60, 30)) < 0.6
     for fold in (0, 1, 3):
-        for line, found in zip(lines, longest_runs(lines, fold), strict=True):
+        for line, found, last in zip(lines, *longest_runs(lines, fold), strict=True):
             text = "".join("x" if v else "." for v in line)
             for gap in range(fold, 0, -1):
                 while f"x{'.' * gap}x" in text:
                     text = text.replace(f"x{'.' * gap}x", f"x{'x' * gap}x")
             assert found == max(map(len, text.split(".")))
+            assert text[last - found + 1 : last + 1] == "x" * found and text[last + 1 : last + 2] in ("", ".")
 
 
 @pytest.fixture(scope="module")

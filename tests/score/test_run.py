@@ -91,7 +91,7 @@ def test_an_unreadable_image_is_a_quarantine(folders):
 
 def test_an_unexpected_error_names_its_class_only(folders, monkeypatch):
     ingest, segment, out = folders
-    monkeypatch.setattr("kneeline.score.run.measure_effusion", lambda *_: 1 / 0)
+    monkeypatch.setattr("kneeline.score.run.find_effusion", lambda *_: 1 / 0)
     row = score_scan(SCAN, ingest, segment, out)
     assert row["reason_code"] == "unexpected_error"
     assert "ZeroDivisionError" in row["reason"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kneeline.labels import CARTILAGES
-from kneeline.score.frame import Knee, canonical
+from kneeline.labels import CARTILAGES, MENISCI
+from kneeline.score.frame import Knee, canonical, is_one_of
 from kneeline.score.references import in_plane_depth
 from kneeline.score.stimulated import find_refocusing, fit_stimulated
 from kneeline.score.t2 import fit_t2, noise_sd
@@ -67,6 +67,21 @@ def region_t2(train: EchoTrain | None, box: tuple[slice, slice, slice], inside: 
         t2 = fit_stimulated(signal, train.times_ms, train.refocusing_deg, train.noise_sd)
         row["t2_epg_ms"], _ = median_and_error(t2)
     return row
+
+
+def t2_map(train: EchoTrain | None, image: Volume, labels: Volume, echoes: np.ndarray, times_ms) -> np.ndarray | None:
+    """T2 (s) of each voxel of menisci and cartilage on the scan's own grid, by the fit behind `t2_ms`; float32.
+
+    0 outside them and where T2 could not be measured. None without a train.
+    """
+    if train is None:
+        return None
+    order = np.argsort(times_ms, kind="stable")
+    inside = is_one_of(labels.array, (*MENISCI.values(), *CARTILAGES))
+    found = fit_t2(np.asarray(echoes[inside], np.float32)[:, order], train.times_ms, train.noise_sd).t2_ms
+    seconds = np.zeros(image.shape, np.float32)
+    seconds[inside] = np.where(np.isfinite(found), found / 1000, 0)
+    return seconds
 
 
 def median_and_error(values: np.ndarray) -> tuple[float | None, float | None]:

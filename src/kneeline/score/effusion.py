@@ -25,6 +25,7 @@ from kneeline.labels import Label
 from kneeline.score.axes import Axes, knee_axes
 from kneeline.score.frame import FAT_BRIGHT, Knee
 from kneeline.score.outside import behind_in_view, bursa_voxels, cyst_voxels
+from kneeline.score.places import Place
 from kneeline.score.pouch import measure_depths, near_border, pouch_in_view
 from kneeline.score.recesses import SUPRAPATELLAR, Cells, Patella, Recesses, divide, find_patella, make_cells
 from kneeline.score.rows import as_stored
@@ -93,7 +94,13 @@ def _level_out(recess, above, coordinates, parts: Recesses, patella: Patella) ->
 
 
 def measure_effusion(knee: Knee, contrast: str | None = None) -> Row:
-    """A row of tables.EFFUSION without knee keys; missing (None) where bones needed for it are absent.
+    """The row of `find_effusion` alone."""
+    return find_effusion(knee, contrast)[0]
+
+
+def find_effusion(knee: Knee, contrast: str | None = None) -> tuple[Row, list[Place]]:
+    """A row of tables.EFFUSION without knee keys; missing (None) where bones needed for it are absent. With the
+    lines along which both depths were measured.
 
     `contrast` is the contrast class of the image: where fat is bright, the row has the flag `not_fat_suppressed`.
 
@@ -102,7 +109,8 @@ def measure_effusion(knee: Knee, contrast: str | None = None) -> Row:
     row: Row = dict.fromkeys(name for name in EFFUSION.header if name not in (*KNEE_KEYS, "verdict"))
     ml = knee.image.voxel_mm3 / 1000
     if knee.count(Label.FEMUR) * ml < LEAST_FEMUR_ML:
-        return row | {"flags": "not_segmented"}
+        return row | {"flags": "not_segmented"}, []
+    places: list[Place] = []
     fluid = find_fluid(knee)
     flags = [] if len(fluid.voxels) else ["no_fluid_found"]
     cyst_ml, bursa_ml = (float(np.count_nonzero(part) * ml) for part in (fluid.cyst, fluid.bursa))
@@ -116,7 +124,8 @@ def measure_effusion(knee: Knee, contrast: str | None = None) -> Row:
         flags.append("no_patella")
     else:
         row["prepatellar_ml"] = bursa_ml
-        row |= _pouch(knee, fluid, flags)
+        pouch, places = _pouch(knee, fluid, flags)
+        row |= pouch
         cut_off = _cut_off(knee, fluid)
         row |= _recess_volumes(fluid, ml, cut_off)
         row["fluid_in_view"] = row["pouch_in_view"] and not cut_off - {SUPRAPATELLAR}
@@ -127,7 +136,7 @@ def measure_effusion(knee: Knee, contrast: str | None = None) -> Row:
         flags.append("thick_slices")
     if contrast in FAT_BRIGHT:
         flags.append("not_fat_suppressed")
-    return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}
+    return grade_row(as_stored(row)) | {"flags": ",".join(flags) or None}, places
 
 
 def _cut_off(knee: Knee, fluid: Fluid) -> set[int]:
@@ -145,17 +154,25 @@ def _recess_volumes(fluid: Fluid, ml: float, cut_off: set[int]) -> Row:
     return {f"{RECESSES[k - 1]}_ml": float(n * ml) if n or k not in cut_off else None for k, n in counts.items()}
 
 
-def _pouch(knee: Knee, fluid: Fluid, flags: list[str]) -> Row:
+def _pouch(knee: Knee, fluid: Fluid, flags: list[str]) -> tuple[Row, list[Place]]:
     voxels = fluid.of(SUPRAPATELLAR)
     pouch = np.zeros(knee.labels.shape, bool)
     pouch[tuple(voxels.T)] = True
-    midline, lateral = measure_depths(knee, fluid.axes, fluid.parts, fluid.patella, pouch, voxels)
+    depths = dict(
+        zip(
+            ("midline_depth_mm", "lateral_depth_mm"),
+            measure_depths(knee, fluid.axes, fluid.parts, fluid.patella, pouch, voxels),
+            strict=True,
+        )
+    )
     in_view = pouch_in_view(knee, fluid.axes, fluid.patella, voxels)
     if not fluid.patella.whole:
         flags.append("patella_cut_off")
     if not in_view:
         flags.append("pouch_truncated")
-    return {"midline_depth_mm": midline, "lateral_depth_mm": lateral, "pouch_in_view": in_view}
+    row = {name: None if depth is None else depth.mm for name, depth in depths.items()}
+    places = [Place("effusion", name, [{}], line=d.line) for name, d in depths.items() if d and d.line is not None]
+    return row | {"pouch_in_view": in_view}, places
 
 
 def grade_row(row: Row) -> Row:

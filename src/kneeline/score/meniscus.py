@@ -12,6 +12,7 @@ from kneeline.score import references
 from kneeline.score.echo_train import EchoTrain, region_t2
 from kneeline.score.frame import FAT_BRIGHT, Knee
 from kneeline.score.mimics import mimic_flags
+from kneeline.score.places import Place
 from kneeline.score.references import Brightness, DarkLevel
 from kneeline.score.regions import meniscus_regions
 from kneeline.score.rows import as_stored
@@ -41,15 +42,21 @@ class _Meniscus:
     cortex: float | None
 
 
-def measure_menisci(
+def measure_menisci(knee: Knee, train: EchoTrain | None = None, rule: SignalRule = SIGNAL, **of_image) -> list[Row]:
+    """The rows of `find_menisci` alone."""
+    return find_menisci(knee, train, rule, **of_image)[0]
+
+
+def find_menisci(
     knee: Knee,
     train: EchoTrain | None = None,
     rule: SignalRule = SIGNAL,
     *,
     echo_time_ms: float | None = None,
     contrast: str | None = None,
-) -> list[Row]:
-    """Rows of tables.MENISCUS without knee keys: medial then lateral, front to back.
+) -> tuple[list[Row], list[Place]]:
+    """Rows of tables.MENISCUS without knee keys: medial then lateral, front to back. With the bright components that
+    the rows tell of, and how far the graded ones are from the surface.
 
     A meniscus that is not outlined has rows with missing values and the flag `not_segmented`. `contrast` is the
     contrast class of the image: where fat is bright, rows have the flag `not_fat_suppressed`.
@@ -59,15 +66,19 @@ def measure_menisci(
     if contrast in FAT_BRIGHT:
         flags.append("not_fat_suppressed")
     found = {name: _look_at(knee, label, inner, rule) for name, label in MENISCI.items()}
-    rows = []
+    rows: list[Row] = []
+    places: list[Place] = []
     for name in MENISCI:
         others = [m for n, m in found.items() if n != name and m is not None]
         meniscus = found[name]
         if meniscus is None:
             rows += [_empty_row(name, region) | {"flags": "not_segmented"} for region in REGIONS]
         else:
-            rows += _rows(name, meniscus, others[0].dark if others else None, train, rule, echo_time_ms, flags)
-    return rows
+            other = others[0].dark if others else None
+            own_rows, own_places = _rows(name, meniscus, other, train, rule, echo_time_ms, flags)
+            rows += own_rows
+            places += own_places
+    return rows, places
 
 
 def _inner_point(knee: Knee) -> np.ndarray:
@@ -117,7 +128,7 @@ def _rows(
     rule: SignalRule,
     echo_time_ms: float | None,
     of_image: list[str],
-) -> list[Row]:
+) -> tuple[list[Row], list[Place]]:
     knee, tissue, flags = meniscus.knee, meniscus.tissue, list(of_image)
     ratio, components, worst = None, [], None
     if meniscus.brightness is None or meniscus.dark is None:
@@ -135,6 +146,7 @@ def _rows(
             components = find_components(ratio, tissue, knee, rule)
     shares = region_shares(components, meniscus.region, knee.image.voxel_mm3, rule)
     rows = []
+    graded: dict[str, int] = {}
     for index, region in enumerate(REGIONS):
         here = meniscus.region == index
         inner = here & tissue.core
@@ -146,6 +158,8 @@ def _rows(
             row["signal_ratio"] = _brightest_tenth(ratio[inner])
             worst = _worst(components, shares[index], rule)
             row |= _signal(components, shares[index], worst, row["volume_mm3"], rule)
+            if worst is not None:
+                graded[region] = worst
         row = as_stored(row)
         row["signal_grade"] = grade_row(row, rule)
         if row["signal_grade"] == 2 and row["surface_slices"]:
@@ -153,7 +167,35 @@ def _rows(
         if row["signal_grade"]:
             extra += mimic_flags(name, region, components[worst], here, ratio, knee, echo_time_ms)
         rows.append(row | {"flags": ",".join(flags + extra) or None})
-    return rows
+    return rows, _places(name, meniscus, components, shares, graded, rule)
+
+
+def _places(
+    name: str,
+    meniscus: _Meniscus,
+    components: list[Component],
+    shares: list[dict[int, float]],
+    graded: dict[str, int],
+    rule: SignalRule,
+) -> list[Place]:
+    """Components that rows tell of, each once, and the way to the surface of those that were graded.
+
+    graded: by region the component whose extent, distance and contact stand in the row.
+    """
+    first = [s.start for s in meniscus.box]
+    places = []
+    for k, component in enumerate(components):
+        counted = {r: shares[i][k] >= rule.min_component_mm3 for i, r in enumerate(REGIONS) if k in shares[i]}
+        told = [r for r, counts in counted.items() if r in graded and (counts or graded[r] == k)]
+        if not told:
+            continue
+        facts = {"counted": any(counted[r] for r in told), "component_mm3": round(component.volume_mm3, 4)}
+        rows = [{"meniscus": name, "region": r} for r in told]
+        places.append(Place("meniscus", "hyperintense_mm3", rows, voxels=component.voxels + first, facts=facts))
+        of_grade = [row for row in rows if graded[row["region"]] == k]
+        if of_grade and component.way_mm is not None:
+            places.append(Place("meniscus", "surface_distance_mm", of_grade, line=component.way_mm))
+    return places
 
 
 def grade_row(row: Row, rule: SignalRule = SIGNAL) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -24,9 +26,17 @@ LINE_MM, LEVEL_MM, STEP_MM = 1.0, 1.0, 0.2
 HALF = 0.499
 
 
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """A depth, and the line along which it was measured: (2, 3) mm in the right-knee world, None where it is 0."""
+
+    mm: float
+    line: np.ndarray | None = None
+
+
 def measure_depths(
     knee: Knee, axes: Axes, parts: Recesses, patella: Patella, pouch: np.ndarray, voxels: np.ndarray
-) -> tuple[float | None, float | None]:
+) -> tuple[Depth | None, Depth | None]:
     """Suprapatellar depth (mm) on the midline and lateral of it, as far as the image shows it.
 
     None where the image does not reach above the patella, and where it ends within the patella: the midline is then not
@@ -38,7 +48,7 @@ def measure_depths(
     return tuple(_deepest(knee, axes, patella, zone, pouch, voxels) for zone in (midline, lateral))
 
 
-def _deepest(knee: Knee, axes: Axes, patella: Patella, zone, pouch: np.ndarray, voxels: np.ndarray) -> float:
+def _deepest(knee: Knee, axes: Axes, patella: Patella, zone, pouch: np.ndarray, voxels: np.ndarray) -> Depth:
     """Longest run of fluid (mm) on lines straight forward, at a distance within `zone` from the patella's midline.
 
     A run counts as far as the lines 1 mm above and below it have one as long: a ragged pixel is no depth. The mask is
@@ -46,7 +56,7 @@ def _deepest(knee: Knee, axes: Axes, patella: Patella, zone, pouch: np.ndarray, 
     wherever the fluid ends: more fluid moves no line.
     """
     if not len(voxels):
-        return 0.0
+        return Depth(0.0)
     origin = np.array([patella.middle, 0.0, patella.pole + LEVEL_MM / 2])
     where = axes.coordinates(knee.labels.geometry.to_world(voxels)) - origin
     low, high = where.min(0) - max(knee.spacing_mm), where.max(0) + max(knee.spacing_mm)
@@ -54,22 +64,35 @@ def _deepest(knee: Knee, axes: Axes, patella: Patella, zone, pouch: np.ndarray, 
     level = LEVEL_MM * np.arange(max(np.floor(low[2] / LEVEL_MM), 0), np.ceil(high[2] / LEVEL_MM) + 1)
     along = STEP_MM * np.arange(np.floor(low[1] / STEP_MM), np.ceil(high[1] / STEP_MM) + 1)
     if not len(x):
-        return 0.0
+        return Depth(0.0)
     first, last = np.maximum(voxels.min(0) - 1, 0), voxels.max(0) + 2
     part = np.pad(pouch[tuple(map(slice, first, last))].astype(np.float32), 1)
     grid = np.stack(np.meshgrid(x, level, along, indexing="ij"), axis=-1)[..., [0, 2, 1]] + origin
     places = knee.labels.geometry.to_voxel(axes.to_world(grid)) - (first - 1)
     inside = ndimage.map_coordinates(part, np.moveaxis(places, -1, 0).astype(np.float32), order=1) > HALF
-    runs = longest_runs(inside, round(FOLD_MM / STEP_MM)) * STEP_MM  # (x, level)
+    samples, ends = longest_runs(inside, round(FOLD_MM / STEP_MM))  # (x, level)
+    runs = samples * STEP_MM
     beside = np.pad(runs, ((0, 0), (1, 1)))
-    return float(np.minimum(runs, np.minimum(beside[:, :-2], beside[:, 2:])).max())
+    agreed = np.minimum(runs, np.minimum(beside[:, :-2], beside[:, 2:]))
+    deepest = agreed.max()
+    if not deepest:
+        return Depth(0.0)
+    # Three lines agree on the depth; one of them is as long as it and no longer.
+    three = np.pad(agreed, ((0, 0), (1, 1)))
+    near = np.maximum(agreed, np.maximum(three[:, :-2], three[:, 2:])) == deepest
+    exact = np.argwhere((runs == deepest) & near)
+    place = tuple(exact[len(exact) // 2])
+    line = grid[place][[ends[place] - samples[place] + 1, ends[place]]]
+    line[:, 1] += [-STEP_MM / 2, STEP_MM / 2]
+    return Depth(float(deepest), axes.to_world(line))
 
 
-def longest_runs(inside: np.ndarray, fold: int) -> np.ndarray:
-    """Length of the longest run of True along the last axis, in samples; gaps of up to `fold` samples count as in it.
+def longest_runs(inside: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Length of the longest run of True along the last axis, in samples, and its last sample; gaps of up to `fold`
+    samples count as in it.
 
     >>> longest_runs(np.array([[1, 1, 0, 1, 0, 0, 1]], bool), 1)
-    array([4])
+    (array([4]), array([3]))
     """
     n = inside.shape[-1]
     place = np.arange(n)
@@ -77,7 +100,8 @@ def longest_runs(inside: np.ndarray, fold: int) -> np.ndarray:
     after = np.flip(np.minimum.accumulate(np.flip(np.where(inside, place, n + fold), -1), axis=-1), -1)
     closed = inside | ((after - last <= fold + 1) & (last >= 0) & (after < n))
     outside = np.maximum.accumulate(np.where(closed, -1, place), axis=-1)
-    return (place - outside).max(-1)
+    length = place - outside
+    return length.max(-1), length.argmax(-1)
 
 
 def pouch_in_view(knee: Knee, axes: Axes, patella: Patella, voxels: np.ndarray) -> bool:

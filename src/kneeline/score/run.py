@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,21 +14,26 @@ from kneeline import tables
 from kneeline import threads as side_by_side
 from kneeline.errors import Refusal
 from kneeline.score.cartilage import measure_cartilage
-from kneeline.score.echo_train import read_train
-from kneeline.score.effusion import measure_effusion
+from kneeline.score.echo_train import read_train, t2_map
+from kneeline.score.effusion import find_effusion
 from kneeline.score.extrusion import measure_extrusion
 from kneeline.score.frame import canonical
 from kneeline.score.marrow import measure_marrow
-from kneeline.score.meniscus import measure_menisci
+from kneeline.score.meniscus import find_menisci
+from kneeline.score.places import Place, as_json
 from kneeline.tables import Row
-from kneeline.volume import Volume, read_echoes, read_volume
+from kneeline.volume import Volume, read_echoes, read_volume, write_array
+
+# Beside the tables: where the numbers were measured, and T2 (s) where there are echoes.
+GEOMETRY, T2_MAP = "geometry.json", "T2map.nii.gz"
 
 
 @dataclass(frozen=True)
 class Scores:
     """Rows of tables.MENISCUS (six), EXTRUSION (two), EFFUSION (one), CARTILAGE (four) and MARROW (three).
 
-    Without the runner's keys.
+    Without the runner's keys. geometry: where the numbers were measured (`places.as_json`).
+    t2_s: T2 of menisci and cartilage voxel by voxel on the image's grid, where there are echoes (`t2_map`).
     """
 
     meniscus: list[Row]
@@ -34,6 +41,8 @@ class Scores:
     effusion: Row
     cartilage: list[Row]
     marrow: list[Row]
+    geometry: dict[str, Any] = field(default_factory=dict)
+    t2_s: np.ndarray | None = None
 
 
 def score_knee(
@@ -85,11 +94,16 @@ def score_knee(
         )
     knee = canonical(image, labels, laterality)
     found: dict[str, list[Row]] = {}
+    places: dict[str, list[Place]] = {}
+    maps: dict[str, np.ndarray | None] = {}
 
     def menisci() -> None:
         train = read_train(knee, image, laterality, echoes, echo_times_ms)
-        found["meniscus"] = measure_menisci(knee, train, echo_time_ms=echo_time_ms, contrast=contrast)
+        found["meniscus"], places["meniscus"] = find_menisci(
+            knee, train, echo_time_ms=echo_time_ms, contrast=contrast
+        )
         found["extrusion"] = measure_extrusion(knee, found["meniscus"])
+        maps["t2"] = t2_map(train, image, labels, echoes, echo_times_ms)
 
     def cartilage() -> None:
         found["cartilage"] = measure_cartilage(knee, contrast)
@@ -98,12 +112,14 @@ def score_knee(
         found["marrow"] = measure_marrow(knee, contrast)
 
     def effusion() -> None:
-        found["effusion"] = [measure_effusion(knee, contrast)]
+        row, places["effusion"] = find_effusion(knee, contrast)
+        found["effusion"] = [row]
 
     # The longest first.
     side_by_side.each(lambda part: part(), (menisci, cartilage, marrow, effusion), side_by_side.count(threads))
     rows = {name: [{"laterality": laterality} | row for row in part] for name, part in found.items()}
-    return Scores(**rows | {"effusion": rows["effusion"][0]})
+    geometry = as_json([*places["meniscus"], *places["effusion"]], knee, image.geometry, laterality)
+    return Scores(**rows | {"effusion": rows["effusion"][0]}, geometry=geometry, t2_s=maps["t2"])
 
 
 def echo_time_ms(sidecar: dict) -> float | None:
@@ -124,12 +140,12 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
         "cartilage": tables.CARTILAGE,
         "marrow": tables.MARROW,
     }
-    # A table left by an earlier run must not outlive a scan that is now set aside.
-    for name in files:
-        (out / f"{scan_id}_{name}.tsv").unlink(missing_ok=True)
+    # What an earlier run left must not outlive a scan that is now set aside.
+    for name in (*(f"{name}.tsv" for name in files), GEOMETRY, T2_MAP):
+        (out / f"{scan_id}_{name}").unlink(missing_ok=True)
     if status["status"] == "ok":
         try:
-            scores = _score_files(scan_id, ingest_dir, segment_dir, status["laterality"])
+            scores, affine = _score_files(scan_id, ingest_dir, segment_dir, status["laterality"])
         except Refusal as refusal:
             status = _set_aside(status, refusal.code, refusal.reason)
         except (MemoryError, KeyboardInterrupt):
@@ -149,6 +165,10 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
             }
             for name, table in files.items():
                 tables.write_table(out / f"{scan_id}_{name}.tsv", [row | keys for row in rows[name]], table)
+            geometry = {"scan_id": scan_id, "laterality": status["laterality"]} | scores.geometry
+            tables.write_text(out / f"{scan_id}_{GEOMETRY}", json.dumps(geometry, separators=(",", ":")) + "\n")
+            if scores.t2_s is not None:
+                write_array(out / f"{scan_id}_{T2_MAP}", scores.t2_s, affine)
     tables.write_status(out, status)
     return status
 
@@ -157,9 +177,10 @@ def _set_aside(status: Row, code: str, reason: str) -> Row:
     return status | {"status": "quarantined", "stage": "score", "reason_code": code, "reason": reason}
 
 
-def _score_files(scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: str | None) -> Scores:
-    import json
-
+def _score_files(
+    scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: str | None
+) -> tuple[Scores, np.ndarray]:
+    """Scores, and the affine of the image."""
     if laterality not in ("L", "R"):
         raise Refusal("laterality_unknown", "the side of the knee is not known; give it in the scans table")
     try:
@@ -173,7 +194,7 @@ def _score_files(scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: 
     if (ingest_dir / f"{scan_id}_echoes.nii.gz").exists():
         echoes, _ = read_echoes(ingest_dir / f"{scan_id}_echoes.nii.gz")
         times = [1000 * t for t in sidecar["EchoTimes"]]
-    return score_knee(
+    scores = score_knee(
         image,
         labels,
         laterality,
@@ -182,3 +203,4 @@ def _score_files(scan_id: str, ingest_dir: Path, segment_dir: Path, laterality: 
         contrast=sidecar.get("ContrastClass"),
         echo_time_ms=echo_time_ms(sidecar),
     )
+    return scores, image.affine

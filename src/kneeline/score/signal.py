@@ -55,7 +55,8 @@ class Component:
 
     voxels: (N, 3) indices; extent_mm: largest distance of two of its voxels; surface_distance_mm: from its nearest
     voxel's centre to the nearest articular face (None if no image shows one); contact_slices: images with contact;
-    surface: the articular surface it touches there, `superior`, `inferior`, `both` or None.
+    surface: the articular surface it touches there, `superior`, `inferior`, `both` or None; way_mm: the line that
+    surface_distance_mm is the length of, (2, 3) mm in the world.
     """
 
     voxels: np.ndarray
@@ -64,6 +65,7 @@ class Component:
     surface_distance_mm: float | None
     contact_slices: tuple[int, ...]
     surface: str | None
+    way_mm: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +249,22 @@ def _measure(voxels: np.ndarray, own: np.ndarray, tissue: Tissue, knee: Knee, ru
         contact_slices=tuple(int(s) for s in slices),
         # Where the two faces meet, one pixel may be of each.
         surface=None if not slices.size else touched[0] if len(touched) == 1 else "both",
+        way_mm=_way_to_surface(voxels[distance.argmin()], nearest, tissue, knee),
     )
+
+
+def _way_to_surface(voxel: np.ndarray, distance_mm: float, tissue: Tissue, knee: Knee) -> np.ndarray | None:
+    """From a voxel's centre to the articular face that is so near in its image: (2, 3) mm in the world."""
+    if distance_mm >= OUT_OF_REACH_MM / 2:
+        return None
+    image = tissue.surface_mm.take(voxel[knee.slice_axis], knee.slice_axis)
+    face = np.insert(np.argwhere(image <= image.min() + 1e-3), knee.slice_axis, voxel[knee.slice_axis], axis=1)
+    steps = (face - voxel) * np.array(knee.spacing_mm)
+    lengths = np.linalg.norm(steps, axis=1)
+    nearest = int(lengths.argmin())
+    start, centre = knee.image.geometry.to_world(np.stack([voxel, face[nearest]]))
+    # The face is the border of its outer voxel, half a pixel before that one's centre.
+    return np.stack([start, start + (centre - start) * max(distance_mm, 0.0) / lengths[nearest]])
 
 
 def _extent(points: np.ndarray) -> float:
