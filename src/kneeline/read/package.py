@@ -160,7 +160,7 @@ def render(rater_id: str, cases: Sequence[dict]) -> tuple[str, str]:
     }
     template = (_PAGE / "page.html").read_text(encoding="utf-8")
     parts = {
-        "style": assets.joined("viewer.css", _PAGE / "page.css"),
+        "style": assets.joined("theme.css", "viewer.css", _PAGE / "page.css"),
         "index": assets.in_script(json.dumps(index, separators=(",", ":"))),
         "script": assets.joined(*_SCRIPTS),
     }

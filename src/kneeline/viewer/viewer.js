@@ -122,6 +122,7 @@ kneeline.Viewer = class {
     pen.imageSmoothingEnabled = true;
     pen.imageSmoothingQuality = "high";
     pen.drawImage(this.buffer, this.corner[0], this.corner[1], size[0] * this.scale, size[1] * this.scale);
+    this.paintOver(pen, size);
     if (this.ruled) this.paintRuler(pen);
     this.paintScale(pen, box);
     this.onChange(this);
@@ -150,6 +151,10 @@ kneeline.Viewer = class {
     }
     pen.putImageData(frame, 0, 0);
   }
+
+  /* For viewers that show more than the slice: what lies over it, and what is under the pointer. */
+  paintOver() {}
+  hover() {}
 
   paintRuler(pen) {
     const [from, to] = this.ruled.map((point) => point.map((mm, axis) => this.corner[axis] + mm * this.scale));
@@ -215,7 +220,7 @@ kneeline.Viewer = class {
       if (kind === "rule") this.ruled = [this.millimetres(event), this.millimetres(event)];
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (!this.drag) return;
+      if (!this.drag) return this.hover(event);
       const [x, y] = [event.clientX - this.drag.x, event.clientY - this.drag.y];
       [this.drag.x, this.drag.y] = [event.clientX, event.clientY];
       if (this.drag.kind === "grey") this.grey(x / 300, -y / 400);
@@ -233,6 +238,7 @@ kneeline.Viewer = class {
     };
     canvas.addEventListener("pointerup", end);
     canvas.addEventListener("pointercancel", end);
+    canvas.addEventListener("pointerleave", () => this.hover(null));
     canvas.addEventListener("dblclick", () => this.image && this.refit());
   }
   at(event) {
