@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-STAGES = ("ingest", "segment", "score", "cohort", "report", "simulate", "read")
+STAGES = ("ingest", "segment", "score", "cohort", "report", "simulate", "read", "edit")
 NOUNS = ("volume", "labels", "grading", "tables")
 SOURCE = ROOT / "src" / "kneeline"
 

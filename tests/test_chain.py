@@ -68,6 +68,21 @@ def test_another_engine_segments_again_and_nothing_else(called, done, monkeypatc
     assert called == ["segment"]
 
 
+def test_an_edit_begins_at_segment_each_time_it_changes_and_when_it_goes(called, done):
+    edit = tables.Edit("edits/x.nii.gz", "anna", "2026-11-23T10:00:00Z", "a" * 64, None, None, None)
+    for now in (edit, replace(edit, after_sha256="b" * 64), replace(edit, editor_id="bea"), None):
+        scan = replace(SCAN, edit=now)
+        assert progress.stale_step(progress.read_record(done, SCAN.scan_id), scan, look=True) == "segment"
+        chain.process(scan, done)
+        assert called == ["segment"]  # what follows runs as the output differs, which here it does not
+        record = progress.read_record(done, SCAN.scan_id)
+        assert progress.stale_step(record, scan, look=True) is None
+        assert progress.is_edited(record) == bool(now)
+        called.clear()
+        chain.process(scan, done)
+        assert called == []
+
+
 def test_other_files_are_noticed_and_what_follows_runs_when_the_output_differs(called, done):
     record = progress.read_record(done, SCAN.scan_id)
     os.utime("input/1.dcm", ns=(1, 1))

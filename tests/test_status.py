@@ -58,6 +58,16 @@ def test_a_run_at_work(results):
     )
 
 
+def test_knees_whose_outlines_were_corrected_are_counted(results):
+    assert "corrected" not in status.text(status.standing(results), running=False, now=BEGAN)
+    for scan, edit in zip(SCANS, ("one", None, "other"), strict=False):
+        found = progress.read_record(results, scan)
+        found["steps"]["segment"] = {"needs": {"edit": edit}, "seconds": 2.0}
+        progress.write_record(results, found)
+    said = status.text(status.standing(results), running=False, now=BEGAN)
+    assert "\n2 with outlines that were corrected by hand\n" in said
+
+
 def test_after_a_crash(results):
     said = status.text(status.standing(results), running=False, now=BEGAN + 1e6)
     assert said.startswith("no run at work\n2 done, 1 set aside, 1 interrupted, 2 of 5 to go\n")

@@ -30,7 +30,7 @@ def _ingest(scan: Scan, results: Path) -> None:
 def _segment(scan: Scan, results: Path) -> None:
     from kneeline.segment.run import segment_scan
 
-    segment_scan(scan.scan_id, results / "ingest", results / "segment")
+    segment_scan(scan.scan_id, results / "ingest", results / "segment", scan.edit)
 
 
 def _score(scan: Scan, results: Path) -> None:
@@ -107,7 +107,8 @@ def needs_of(step: str, scan: Scan, results: Path) -> dict:
     before = order[order.index(step) - 1]
     tables.read_status(results / before, scan.scan_id)  # says in plain words when it is absent
     path = progress.last_file(results, before, scan.scan_id)
-    return steps.declared(step) | {"before": hashlib.sha256(path.read_bytes()).hexdigest()}
+    needs = steps.declared(step) | {"before": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return needs | progress.edit_of(step, scan)
 
 
 def _is_current(step: str, record: dict, needs: dict, results: Path) -> bool:

@@ -70,10 +70,30 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("status", _status, "say how a run stands, also while it works and after it crashed")
     sub.add_argument("results", type=Path, nargs="?", default=Path("results"), metavar="RESULTS")
 
+    sub = command("export-edit", _export_edit, "write a knee's image and outlines for ITK-SNAP or 3D Slicer to correct")
+    sub.add_argument("knee", metavar="KNEE", help="scan id, such as sub-001_ses-01_knee-L")
+    sub.add_argument("-o", "--out", type=Path, help="folder to write (default: edits/work/KNEE)")
+    _add_config(sub)
+    _add_directory(sub)
+
+    sub = command("import-edit", _import_edit, "take corrected outlines of a knee back, or return to the machine's")
+    sub.usage = (
+        "kneeline import-edit KNEE LABEL_MAP --editor CODE [--as-meant]\n       kneeline import-edit KNEE --remove"
+    )
+    sub.add_argument("knee", metavar="KNEE", help="scan id")
+    sub.add_argument("labels", type=Path, nargs="?", metavar="LABEL_MAP", help="corrected label map (.nii.gz)")
+    sub.add_argument("--editor", metavar="CODE", help="who corrected it: a code, not a name")
+    sub.add_argument(
+        "--as-meant", action="store_true", help="structures were renamed, or all was drawn anew, on purpose"
+    )
+    sub.add_argument("--remove", action="store_true", help="return to the machine's outlines")
+    _add_config(sub)
+    _add_directory(sub)
+
     sub = command("forget", _forget, "remove every trace of a participant from results and logs")
     sub.add_argument("participant", metavar="PARTICIPANT", help="such as sub-001")
     _add_config(sub)
-    sub.add_argument("--directory", type=Path, default=Path("."), help="where the run was started")
+    _add_directory(sub)
 
     sub = command("check", _check, "say what would run and what is wrong; nothing is written")
     _add_config(sub)
@@ -122,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--chunk", metavar="N-of-M", help="only the scans of this chunk")
     which.add_argument("--only", choices=("ingest", "segment", "score", "report"), help="only this step, done or not")
     sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--edits", type=Path, default=Path("edits"), help="folder of corrected outlines (default: edits)")
     sub.add_argument("--workers", type=int, default=1, help="processes, one scan each at a time (default: 1)")
     sub.add_argument("--stamp", type=Path, help="file to write when every scan is done")
 
@@ -193,6 +214,10 @@ def _add_config(sub: argparse.ArgumentParser) -> None:
         default=Path("config/config.yaml"),
         help="default: config/config.yaml; paths in it are relative to where the run starts",
     )
+
+
+def _add_directory(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--directory", type=Path, default=Path("."), help="where the run was started")
 
 
 def _add_run(sub: argparse.ArgumentParser) -> None:
@@ -268,6 +293,23 @@ def _forget(arguments) -> int:
 
     rows = forget(arguments.participant, arguments.directory, arguments.config)
     return SET_ASIDE if rows else DONE
+
+
+def _export_edit(arguments) -> int:
+    from kneeline.edit.commands import export_edit
+
+    return export_edit(arguments.knee, arguments.directory, arguments.config, arguments.out)
+
+
+def _import_edit(arguments) -> int:
+    from kneeline.edit.commands import import_edit, remove_edit
+
+    where = arguments.directory, arguments.config
+    if arguments.remove == (arguments.labels is not None):
+        raise UsageError("import-edit takes the corrected label map, or --remove; see kneeline import-edit --help")
+    if arguments.remove:
+        return remove_edit(arguments.knee, arguments.editor, *where)
+    return import_edit(arguments.knee, arguments.labels, arguments.editor, *where, as_meant=arguments.as_meant)
 
 
 def _check(arguments) -> int:
@@ -368,12 +410,13 @@ def _ingest(arguments) -> int:
 
 def _process(arguments) -> int:
     from kneeline import progress
+    from kneeline.edit.registry import with_edits
     from kneeline.stopping import stop_orderly
 
     if arguments.workers < 1:
         raise UsageError("--workers takes a number of at least 1")
     stop_orderly()
-    scans = _chosen_scans(arguments)
+    scans = with_edits(_chosen_scans(arguments), arguments.edits)
     if arguments.chunk:
         scans = _scans_of_chunk(scans, arguments.chunk)
     set_aside, failed = 0, []

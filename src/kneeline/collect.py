@@ -27,13 +27,14 @@ def collect(scans: list[Scan], results: Path) -> list[Row]:
     for stage, suffix, table in (
         ("ingest", "quality", tables.QUALITY),
         ("segment", "structures", tables.SEGMENT),
+        ("segment", "edit", tables.EDITED),
         ("score", "meniscus", tables.MENISCUS),
         ("score", "extrusion", tables.EXTRUSION),
         ("score", "effusion", tables.EFFUSION),
         ("score", "cartilage", tables.CARTILAGE),
         ("score", "marrow", tables.MARROW),
     ):
-        tables.write_table(results / stage / f"{suffix}.tsv", _rows(results / stage, good, suffix, table), table)
+        tables.write_table(results / f"{table.name}.tsv", _rows(results / stage, good, suffix, table), table)
     tables.write_table(results / "ingest" / "scans.tsv", statuses, tables.INGEST_SCANS)
     return statuses
 

@@ -92,6 +92,7 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
         raise UsageError(f"{source}: {len(faults)} fault(s)\n  " + "\n  ".join(sorted(faults)))
     return {
         "readings": None,
+        "edits": "edits",
         "simulate": None,
         "granularity": "scan",
         "chunks": 40,

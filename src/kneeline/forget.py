@@ -1,8 +1,8 @@
 """A participant withdraws: remove every trace of them from what a run wrote.
 
-The sheets are inputs and stay as they are; the rows to delete there are told. What all participants share (cohort
-tables, report, chunk stamps, Snakemake's own notes) is removed where it names the participant, and the next run makes
-it again without them.
+The sheets are inputs and stay as they are; the rows to delete there are told. Corrected outlines and their rows go.
+What all participants share (cohort tables, report, chunk stamps, Snakemake's own notes) is removed where it names the
+participant, and the next run makes it again without them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kneeline import launch, progress, tables
 from kneeline.config import read_config
+from kneeline.edit import registry
 from kneeline.errors import UsageError
 
 WRITTEN = ("results", "logs", ".snakemake")
@@ -45,16 +46,19 @@ def forget(participant: str, directory: Path, config: Path) -> list[str]:
             raise UsageError("jobs of a run are still at work; wait for them or end them, then try again")
         _remove_cohort_tables(directory / "results")
         removed = 0
-        for path in list(traces(participant, directory)):
+        edits = directory / settings["edits"]
+        registry.forget_rows(participant, edits)
+        for path in [*traces(participant, directory), *registry.traces_of(participant, edits)]:
             _remove(path)
             removed += 1
-        left = list(traces(participant, directory))
+        left = [*traces(participant, directory), *registry.traces_of(participant, edits)]
     if left:
         shown = "\n  ".join(str(path) for path in left[:20])
         raise UsageError(f"{len(left)} trace(s) of {participant} could not be removed:\n  {shown}")
     sheets = [settings[name] for name in ("participants", "scans", "readings") if settings[name]]
     rows = [told for sheet in sheets for told in _rows_of(participant, directory / sheet)]
-    print(f"{removed} file(s) and folder(s) removed; nothing names {participant} in {', '.join(WRITTEN)} any more")
+    places = ", ".join([*WRITTEN, *([settings["edits"]] if edits.is_dir() else [])])
+    print(f"{removed} file(s) and folder(s) removed; nothing names {participant} in {places} any more")
     if rows:
         print("still to be deleted by you, or the next run scores the participant again:\n  " + "\n  ".join(rows))
     print("the next `kneeline run` makes the cohort tables and the report again")

@@ -76,3 +76,46 @@ def write_dseg_tsv(path: Path) -> None:
     lines = ["index\tname\tabbreviation\tcolor"]
     lines += [f"{int(v)}\t{v.label_name}\t{abbreviation(v)}\t{color(v)}" for v in Label]
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+_ITK_SNAP_HEAD = """\
+################################################
+# ITK-SnAP Label Description File
+# File format:
+# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL
+# Fields:
+#    IDX:   Zero-based index
+#    -R-:   Red color component (0..255)
+#    -G-:   Green color component (0..255)
+#    -B-:   Blue color component (0..255)
+#    -A-:   Label transparency (0.00 .. 1.00)
+#    VIS:   Label visibility (0 or 1)
+#    IDX:   Label mesh visibility (0 or 1)
+#  LABEL:   Label description
+################################################
+"""
+
+
+def itksnap_descriptions() -> str:
+    """Label descriptions as ITK-SNAP imports them."""
+    lines = []
+    for label in Label:
+        red, green, blue = _rgb(label)
+        seen = int(label != Label.BACKGROUND)
+        name = label.words if seen else "Clear Label"
+        lines.append(f'{label:5d}   {red:3d}  {green:3d}  {blue:3d}  {seen:7d}  {seen}  {seen}    "{name}"')
+    return _ITK_SNAP_HEAD + "\n".join(lines) + "\n"
+
+
+def slicer_colors() -> str:
+    """Colour table (.ctbl) as 3D Slicer loads it; it shows underscores as blanks."""
+    lines = ["# Color table file", f"# {len(Label)} values"]
+    for label in Label:
+        opacity = 255 if label else 0
+        lines.append(" ".join(map(str, (int(label), label.label_name, *_rgb(label), opacity))))
+    return "\n".join(lines) + "\n"
+
+
+def _rgb(label: Label) -> tuple[int, int, int]:
+    code = color(label)
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)

@@ -20,6 +20,7 @@ from kneeline.cohort.doubts import doubts
 from kneeline.cohort.input_checks import reading_faults, refuse
 from kneeline.cohort.runners import read_runners
 from kneeline.config import read_config, workflow_folder
+from kneeline.edit import registry
 from kneeline.errors import UsageError
 
 _OURS = ".snakemake/kneeline.lock"
@@ -189,7 +190,7 @@ def _environment() -> dict[str, str]:
 
 
 def check_sheets(settings: dict, directory: Path) -> list[tables.Scan]:
-    """Read all sheets of a config as the stages will; the scans.
+    """Read all sheets of a config as the stages will; the scans, with their edits.
 
     Raises
     ------
@@ -201,6 +202,8 @@ def check_sheets(settings: dict, directory: Path) -> list[tables.Scan]:
     if settings["readings"]:
         readings = tables.read_table(directory / settings["readings"], tables.READINGS)
         refuse(str(settings["readings"]), reading_faults(readings, [_knee(scan) for scan in scans], runners))
+    scans = registry.with_edits(scans, settings["edits"], directory)
+    refuse(str(settings["edits"]), registry.faults_of(scans, directory))
     return scans
 
 

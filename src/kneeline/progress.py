@@ -80,9 +80,20 @@ def stale_step(record: dict[str, Any], scan: Scan, look: bool) -> str | None:
         now = steps.declared(step)
         if step == "ingest":
             now |= {"row": row_digest(scan)} | ({"files": fingerprint(scan.paths)} if look else {})
+        now |= edit_of(step, scan)
         if any(done["needs"].get(name) != value for name, value in now.items()):
             return step
     return None
+
+
+def edit_of(step: str, scan: Scan) -> dict[str, str | None]:
+    """What a step needs of the outlines that a person corrected; only `segment` takes them."""
+    return {"edit": scan.edit.digest if scan.edit else None} if step == "segment" else {}
+
+
+def is_edited(record: dict[str, Any]) -> bool:
+    """Whether a person's outlines were taken for a scan."""
+    return bool(record["steps"].get("segment", {}).get("needs", {}).get("edit"))
 
 
 # --- stamps: what the workflow declares as output when one job takes a scan, or many, through all steps --------------

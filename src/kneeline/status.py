@@ -56,6 +56,11 @@ class Standing:
         return [(scan, outcome) for scan, outcome in told if outcome and outcome["status"] != "ok"]
 
     @property
+    def edited(self) -> list[str]:
+        """Scans of which a person's outlines were taken."""
+        return [scan for scan in self.scans if scan in self.records and progress.is_edited(self.records[scan])]
+
+    @property
     def at_work(self) -> list[tuple[str, dict[str, Any]]]:
         found = ((scan, self.records[scan]["running"]) for scan in self.scans if scan in self.records)
         return [(scan, running) for scan, running in found if running]
@@ -146,6 +151,8 @@ def text(found: Standing, running: bool, now: float) -> str:
         f"{good} done, {len(aside)} set aside, {len(at_work)} {'at work' if running else 'interrupted'}, "
         f"{len(found.scans) - len(done)} of {len(found.scans)} to go",
     ]
+    if found.edited:
+        lines.append(f"{len(found.edited)} with outlines that were corrected by hand")
     left, work = found.seconds_left(now), found.work_left_s()
     if running and left:
         lines.append(f"about {duration(left)} left")

@@ -15,11 +15,11 @@ ENGINE_VARIABLE = "KNEELINE_ENGINE"
 VERSIONS = {
     "simulate": "3",
     "ingest": "1",
-    "segment": "3",
-    "score": "4",
-    "collect": "3",
-    "cohort": "4",
-    "report": "2",
+    "segment": "4",
+    "score": "5",
+    "collect": "4",
+    "cohort": "5",
+    "report": "3",
 }
 
 

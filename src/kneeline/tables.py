@@ -244,6 +244,29 @@ class Scan:
     session_id: str
     laterality: str | None
     paths: tuple[str, ...]
+    edit: Edit | None = None  # outlines that a person corrected, which count instead of the machine's
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A label map that a person corrected, as the edits table has it: the last row of its scan in EDITS."""
+
+    path: str
+    editor_id: str
+    edited_at: str
+    after_sha256: str
+    before_sha256: str | None
+    network: str | None
+    image_sha256: str | None
+
+    @property
+    def digest(self) -> str:
+        """Another one, another outline, or another person who answers for it."""
+        return f"{self.after_sha256} {self.editor_id} {self.edited_at}"
+
+    @property
+    def outlined_by(self) -> str:
+        return f"edited by {self.editor_id}"
 
 
 def scan_id(participant_id: str, session_id: str, laterality: str | None, run: int | None = None) -> str:
@@ -330,6 +353,16 @@ _FLAGS = Column("flags", "text", "comma-separated reasons for care; n/a if none"
 _VERDICT = Column("verdict", "text", "trust in the segmentation", allowed=("ok", "review", "unusable"))
 # Tables of scores that kneeline did not make may lack it.
 _SCORE_VERDICT = replace(_VERDICT, optional=True)
+_CODE = r"[A-Za-z0-9_-]+"
+BY_MACHINE = "machine"
+# Older tables lack it: nobody could edit then.
+_OUTLINED = Column(
+    "outlined_by",
+    "text",
+    "who drew the outlines: machine, or edited by CODE",
+    pattern=rf"{BY_MACHINE}|edited by {_CODE}",
+    optional=True,
+)
 
 # --- ingest ---------------------------------------------------------------------------------------------------------
 
@@ -348,6 +381,7 @@ INGEST_SCANS = Table(
         Column("laterality_source", "text", "what decided the side", allowed=("table", "tag", "text", "fibula")),
         Column("laterality_sources", "text", "every source that spoke and what it said, e.g. table=L,tag=L"),
         _VERDICT,
+        _OUTLINED,
     ),
     key=("scan_id",),
 )
@@ -408,6 +442,51 @@ SEGMENT = Table(
     key=("scan_id", "structure"),
 )
 
+_SHA256 = r"[0-9a-f]{64}"
+_EDITOR = Column("editor_id", "text", "who corrected it: a code, not a name", pattern=_CODE)
+_EDITED_AT = Column("at", "text", "when, UTC", pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", needed=True)
+_BEFORE = Column("before_sha256", "text", "SHA-256 of the label map that was given out", pattern=_SHA256)
+_AFTER = Column("after_sha256", "text", "SHA-256 of the corrected label map", pattern=_SHA256)
+_STARTED = Column("network", "text", "SHA-256 of the network that drew what was given out", pattern=_SHA256)
+
+EDITS = Table(
+    "edits",
+    "edits: what was done to outlines by hand, a row an act; of each scan the last row that is not an export counts",
+    (
+        _SCAN,
+        Column("action", "text", "what was done", allowed=("exported", "imported", "removed"), needed=True),
+        _EDITED_AT,
+        _EDITOR,
+        Column("file", "text", "corrected label map, in this folder", pattern=r"[A-Za-z0-9_.-]+\.nii\.gz"),
+        _BEFORE,
+        _AFTER,
+        _STARTED,
+        Column("image_sha256", "text", "SHA-256 of the image that was corrected on", pattern=_SHA256),
+        Column("changed_ml", "float", "volume that has another label than the machine gave it", low=0),
+        Column("changed", "text", "structures that gained or lost, comma-separated"),
+        Column("version", "text", "kneeline that wrote the row"),
+    ),
+)
+
+EDITED = Table(
+    "segment/edits",
+    "knees whose outlines a person corrected: by whom and when, from what they started, what the machine says now",
+    (
+        _SCAN,
+        *_KNEE,
+        _EDITOR,
+        _EDITED_AT,
+        _BEFORE,
+        _AFTER,
+        _STARTED,
+        Column("machine_sha256", "text", "SHA-256 of the machine's label map as it is now; n/a where it refused"),
+        Column("machine_network", "text", "SHA-256 of the network as it is now", pattern=_SHA256),
+        Column("changed_ml", "float", "volume that has another label than the machine gives it now", low=0),
+        Column("note", "text", "what to bear in mind"),
+    ),
+    key=("scan_id",),
+)
+
 # --- score ----------------------------------------------------------------------------------------------------------
 
 MENISCUS = Table(
@@ -436,6 +515,7 @@ MENISCUS = Table(
         Column("t2_epg_ms", "float", "median T2 with stimulated echoes modelled, all echoes", low=0),
         _FLAGS,
         _SCORE_VERDICT,
+        _OUTLINED,
     ),
     key=(*KNEE_KEYS, "meniscus", "region"),
 )
@@ -455,6 +535,7 @@ EXTRUSION = Table(
         Column("signal_grade", "int", "highest grade of its regions", allowed=grading.GRADES),
         _FLAGS,
         _SCORE_VERDICT,
+        _OUTLINED,
     ),
     key=(*KNEE_KEYS, "meniscus"),
 )
@@ -505,6 +586,7 @@ EFFUSION = Table(
         ),
         _FLAGS,
         _SCORE_VERDICT,
+        _OUTLINED,
     ),
     key=KNEE_KEYS,
 )
@@ -533,6 +615,7 @@ CARTILAGE = Table(
         Column("cartilage_grade", "int", "0-4, experimental; 1 (signal change) is not read", allowed=(0, 1, 2, 3, 4)),
         _FLAGS,
         _SCORE_VERDICT,
+        _OUTLINED,
     ),
     key=(*KNEE_KEYS, "plate"),
 )
@@ -563,6 +646,7 @@ MARROW = Table(
         Column("marrow_grade", "int", "0-2, experimental", allowed=(0, 1, 2)),
         _FLAGS,
         _SCORE_VERDICT,
+        _OUTLINED,
     ),
     key=(*KNEE_KEYS, "bone"),
 )
@@ -580,13 +664,14 @@ KNEES = Table(
             for m in grading.MENISCI
             for r in grading.REGIONS
         ),
-        *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags", "verdict")),
+        *(c for c in EFFUSION.columns if c.name not in (*KNEE_KEYS, "flags", "verdict", "outlined_by")),
         *(Column(f"{s}_score", "int", f"sum of the grades of {s}", low=0) for s in grading.TOTAL.structures),
         Column("cartilage_grade", "int", "highest grade of the plates, of whoever graded them", low=0),
         Column("marrow_grade", "int", "highest grade of the bones, of whoever graded them", low=0),
         Column("total_lesion_score", "int", "sum over structures; missing if one of them is", low=0),
         Column("total_parts", "text", "who graded each structure: machine, reader:NAME, both, or missing and why"),
         _VERDICT,
+        _OUTLINED,
         Column("analysed", "bool", "runner in the participants sheet, segmentation not unusable", needed=True),
         *(c for c in PARTICIPANTS.columns if c.name != "participant_id"),
     ),
@@ -840,6 +925,19 @@ CONFUSION = Table(
     key=("comparison", "structure", "grade_a", "grade_b"),
 )
 
+READ_VALUES = Table(
+    "cohort/read_values",
+    "each pair of measured values behind the agreement of two raters",
+    (
+        Column("comparison", "text", "who against whom; the first is value_a", needed=True),
+        Column("structure", "text", "what was measured, its unit is in its name", needed=True),
+        *_KNEE,
+        Column("value_a", "float", "measured by the first"),
+        Column("value_b", "float", "measured by the second"),
+    ),
+    key=("comparison", "structure", *KNEE_KEYS),
+)
+
 POWER = Table(
     "power",
     "what a planned study could show: `kneeline power`",
@@ -921,9 +1019,9 @@ TRUTH = Table(
 )
 
 TABLES: Sequence[Table] = (
-    PARTICIPANTS, SCANS, READINGS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, MENISCUS, EXTRUSION, EFFUSION, CARTILAGE,
-    THICKNESS, MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE, ESTIMATES, PUBLISHED,
-    CLAIMS, AGREEMENT, CONFUSION, MACHINE_ERROR, POWER, TRUTH,
+    PARTICIPANTS, SCANS, READINGS, EDITS, INGEST_SCANS, SERIES, QUALITY, SEGMENT, EDITED, MENISCUS, EXTRUSION,
+    EFFUSION, CARTILAGE, THICKNESS, MARROW, KNEES, RUNNERS, FLOW, TABLE_ONE, PREVALENCE, JOINT_CELLS, DOSE_RESPONSE,
+    ESTIMATES, PUBLISHED, CLAIMS, AGREEMENT, CONFUSION, READ_VALUES, MACHINE_ERROR, POWER, TRUTH,
 )  # fmt: skip
 
 

@@ -14,9 +14,11 @@ rule process_chunk:
         "../envs/kneeline.yaml"
     params:
         scans=settings["scans"],
+        edits=settings["edits"],
         rows=lambda wildcards: [progress.row_digest(scan) for scan in CHUNKS[wildcards.chunk]],
+        edited=lambda wildcards: [scan.edit.digest for scan in CHUNKS[wildcards.chunk] if scan.edit],
         made_by=OF_ONE_SCAN,
     threads: 1
     shell:
-        "kneeline process --scans {params.scans:q} --chunk {wildcards.chunk} --workers {threads} --stamp {output}"
-        " > {log} 2>&1"
+        "kneeline process --scans {params.scans:q} --edits {params.edits:q} --chunk {wildcards.chunk}"
+        " --workers {threads} --stamp {output} > {log} 2>&1"

@@ -7,6 +7,7 @@ rule collect:
         series="results/ingest/series.tsv",
         quality="results/ingest/quality.tsv",
         structures="results/segment/structures.tsv",
+        edits="results/segment/edits.tsv",
         dseg="results/segment/dseg.tsv",
         meniscus="results/score/meniscus.tsv",
         extrusion="results/score/extrusion.tsv",

@@ -4,9 +4,10 @@ import json
 
 from kneeline import progress, steps, tables
 from kneeline.config import check_config
+from kneeline.edit.registry import with_edits
 
 settings = check_config(config, source="config")
-SCANS = {scan.scan_id: scan for scan in tables.read_scans(settings["scans"])}
+SCANS = {scan.scan_id: scan for scan in with_edits(tables.read_scans(settings["scans"]), settings["edits"])}
 VERSIONS = steps.VERSIONS
 OF_ONE_SCAN = {step: steps.declared(step) for step in progress.LAST}
 
@@ -41,6 +42,15 @@ def of_all_scans(step):
 def scan_row(wildcards):
     """What the scans table says of a scan: a change of it reruns that scan only."""
     return progress.row_digest(SCANS[wildcards.scan])
+
+
+def scan_edit(wildcards):
+    """Outlines of a scan that a person corrected: a change of them reruns that scan from `segment` on."""
+    return progress.edit_of("segment", SCANS[wildcards.scan])["edit"]
+
+
+def scan_row_and_edit(wildcards):
+    return [scan_row(wildcards), scan_edit(wildcards)]
 
 
 def resolved_config(wildcards):

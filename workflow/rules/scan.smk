@@ -11,7 +11,9 @@ rule process_scan:
         "../envs/kneeline.yaml"
     params:
         scans=settings["scans"],
-        row=scan_row,
+        edits=settings["edits"],
+        row=scan_row_and_edit,
         made_by=OF_ONE_SCAN,
     shell:
-        "kneeline process --scans {params.scans:q} --scan {wildcards.scan} --stamp {output} > {log} 2>&1"
+        "kneeline process --scans {params.scans:q} --edits {params.edits:q} --scan {wildcards.scan} --stamp {output}"
+        " > {log} 2>&1"

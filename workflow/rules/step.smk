@@ -29,9 +29,12 @@ rule segment:
         "../envs/kneeline.yaml"
     params:
         scans=settings["scans"],
+        edits=settings["edits"],
+        edit=scan_edit,
         made_by=OF_ONE_SCAN["segment"],
     shell:
-        "kneeline process --only segment --scans {params.scans:q} --scan {wildcards.scan} > {log} 2>&1"
+        "kneeline process --only segment --scans {params.scans:q} --edits {params.edits:q} --scan {wildcards.scan}"
+        " > {log} 2>&1"
 
 
 rule score:

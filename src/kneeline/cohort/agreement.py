@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kneeline.cohort import outlines
 from kneeline.cohort.readings import (
     DEPTH_RULE,
     VOLUME_RULE,
@@ -55,6 +56,7 @@ HEADLINE = ("weighted_kappa_quadratic", "gwet_ac2_quadratic", "exact_agreement")
 # Volumes below this are at the limit of what a voxel count can tell; their ratio would rule the limits.
 SMALLEST_ML = 0.1
 ALL_READERS = "all readers, first readings"
+_MACHINE_READERS = "machine with readers"
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ def compare_raters(
 
     The machine with each reader, readers with each other, all readers together if there are three or more (each time
     the first reading), and a reader's readings with each other. `knees` are rows of KNEES, `cartilage` and `marrow`
-    of the score tables.
+    of the score tables. Knees whose outlines a person corrected are not the machine's; a row tells how many those are.
     """
+    told = outlines.warning(knees)
+    knees = outlines.by_machine(knees)
     if not readings:
         why = "no readings were given" if readings is None else "the readings table has no rows"
         note = f"{why}; agreement of machine and reader is not known for this cohort"
@@ -91,13 +95,15 @@ def compare_raters(
             for name in HEADLINE[:2]
         ], []
     agreement, confusion = [], []
+    if told:
+        agreement.append({"comparison": _MACHINE_READERS, "structure": "all", "statistic": "edited", "note": told})
     graded = reader_ratings(readings, "grade")
     measured = reader_ratings(readings, "value")
     for name, machine, others in (
         ("grade", machine_grades(knees, cartilage, marrow), graded),
         ("value", machine_values(knees), measured),
     ):
-        for comparison, raters in _comparisons(machine, others):
+        for comparison, raters in pairs_of_raters(machine, others):
             items = _shared(raters, resampling)
             if not items:
                 agreement.append(
@@ -117,7 +123,7 @@ def compare_raters(
     return agreement, confusion
 
 
-def _comparisons(machine: Ratings, readers: dict[str, dict[int, Ratings]]) -> Iterator[tuple[str, list[Ratings]]]:
+def pairs_of_raters(machine: Ratings, readers: dict[str, dict[int, Ratings]]) -> Iterator[tuple[str, list[Ratings]]]:
     """Who is compared with whom; the first of a pair is `grade_a`."""
     label = {(reader, number): f"{reader} reading {number}" for reader in readers for number in readers[reader]}
     first = {reader: min(readers[reader]) for reader in readers}

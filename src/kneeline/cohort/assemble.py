@@ -69,8 +69,9 @@ def join_knees(statuses: list[Row], meniscus: list[Row], effusion: list[Row], ru
         return []
     grades = _signal_grades(meniscus)
     frame = pd.DataFrame([{**{k: row[k] for k in _KEYS}, **grades[_key(row)]} for row in good], dtype=object)
-    fluid = pd.DataFrame(effusion, columns=tables.EFFUSION.header, dtype=object).drop(columns=["flags", "verdict"])
-    verdict = pd.DataFrame(good, dtype=object)[[*_KEYS, "verdict"]]
+    of_scan = ["verdict", "outlined_by"]
+    fluid = pd.DataFrame(effusion, columns=tables.EFFUSION.header, dtype=object).drop(columns=["flags", *of_scan])
+    verdict = pd.DataFrame(good, columns=[*_KEYS, *of_scan], dtype=object)
     people = pd.DataFrame(runners, columns=tables.PARTICIPANTS.header, dtype=object)
     joined = (
         frame.merge(fluid, on=_KEYS, how="left", validate="one_to_one")

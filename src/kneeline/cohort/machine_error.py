@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kneeline.cohort import outlines
 from kneeline.cohort.answer import Answer, Coefficient, values_row, wald
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.families import fit_linear, fit_ordinal
@@ -47,8 +48,13 @@ _TRUST = "the reader is taken for the truth"
 
 
 def machine_error_rows(knees: Sequence[Row], readings: Sequence[Row] | None, settings: Settings) -> list[Row]:
-    """Rows of MACHINE_ERROR for every outcome that the machine alone grades; a refused outcome has one row."""
+    """Rows of MACHINE_ERROR for every outcome that the machine alone grades; a refused outcome has one row.
+
+    Knees whose outlines a person corrected are not the machine's: they are left out, and every row says so.
+    """
     rows = []
+    told = outlines.warning(knees)
+    knees = outlines.by_machine(knees)
     for outcome in settings.graded_outcomes:
         if outcome in MACHINE_OUTCOMES:
             found = validate(knees, readings, outcome)
@@ -58,6 +64,9 @@ def machine_error_rows(knees: Sequence[Row], readings: Sequence[Row] | None, set
                 )
             else:
                 rows += [{"outcome": outcome, **row} for row in _outcome_rows(found, outcome, settings)]
+    if told:
+        for row in rows:
+            row["warnings"] = "; ".join(filter(None, (row.get("warnings"), told)))
     return rows
 
 

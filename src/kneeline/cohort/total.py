@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kneeline import grading
+from kneeline.cohort.outlines import is_edited
 from kneeline.cohort.settings import Settings
 from kneeline.tables import KNEE_KEYS, Row
 
 MACHINE = "machine"
+ON_EDITED = "machine on edited outlines"
 # Structures whose highest grade is an outcome of its own.
 GRADED = ("cartilage", "marrow")
 
@@ -90,7 +92,8 @@ def _parts(
         elif structure in grading.TOTAL.experimental and not settings.total_experimental:
             parts.append(Part(None, "missing (experimental)"))
         else:
-            parts.append(_measured(knee["effusion_grade"] if structure == "effusion" else machine.get(name)))
+            grade = knee["effusion_grade"] if structure == "effusion" else machine.get(name)
+            parts.append(_measured(grade, knee))
     return parts
 
 
@@ -102,7 +105,7 @@ def _meniscus(name: str, knee: Row, given: dict[tuple, Row]) -> Part:
     for region in grading.REGIONS:
         row = given.get((name, region))
         column = f"{name.removesuffix('_meniscus')}_{region}_signal_grade"
-        regions.append(_read(row) if row else _measured(knee[column]))
+        regions.append(_read(row) if row else _measured(knee[column], knee))
     grade = grading.highest_grade(part.grade for part in regions)
     return _together(regions if grade is None else [part for part in regions if part.grade is not None], grade)
 
@@ -117,8 +120,10 @@ def _read(row: Row) -> Part:
     return Part(row["grade"], f"reader:{row['rater_id']}")
 
 
-def _measured(grade: int | None) -> Part:
-    return Part(grade, MACHINE if grade is not None else "missing (not graded)")
+def _measured(grade: int | None, knee: Row) -> Part:
+    if grade is None:
+        return Part(None, "missing (not graded)")
+    return Part(grade, ON_EDITED if is_edited(knee) else MACHINE)
 
 
 def _one_reading(readings: Sequence[Row]) -> list[Row]:

@@ -10,6 +10,7 @@ from kneeline import __version__, tables
 from kneeline.report.gather import Results
 from kneeline.report.plots import RATIOS, is_exposure, outcome_words, strike_group
 from kneeline.report.words import amount, estimate, interval, p_value, percent, term_words
+from kneeline.tables import Row
 
 
 def counted(n: int, word: str, plural: str | None = None) -> str:
@@ -31,7 +32,14 @@ def what_was_run(results: Results) -> str:
         text += ", each with its reason"
     if review:
         text += f"; {counted(review, 'segmentation')} should be looked at before the scores are trusted"
+    if edited := edited_knees(results):
+        text += f"; the outlines of {counted(len(edited), 'knee')} were corrected by hand"
     return f"{text}."
+
+
+def edited_knees(results: Results) -> list[Row]:
+    """Statuses of the scored knees whose outlines a person corrected."""
+    return [row for row in results.good if row.get("outlined_by") not in (None, tables.BY_MACHINE)]
 
 
 def _were(n: int, word: str) -> str:

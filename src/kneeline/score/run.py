@@ -99,9 +99,7 @@ def score_knee(
 
     def menisci() -> None:
         train = read_train(knee, image, laterality, echoes, echo_times_ms)
-        found["meniscus"], places["meniscus"] = find_menisci(
-            knee, train, echo_time_ms=echo_time_ms, contrast=contrast
-        )
+        found["meniscus"], places["meniscus"] = find_menisci(knee, train, echo_time_ms=echo_time_ms, contrast=contrast)
         found["extrusion"] = measure_extrusion(knee, found["meniscus"])
         maps["t2"] = t2_map(train, image, labels, echoes, echo_times_ms)
 
@@ -155,7 +153,7 @@ def score_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, out: Path) -> 
                 status, "unexpected_error", f"scoring failed with {type(error).__name__}; please report it as a bug"
             )
         else:
-            keys = {name: status[name] for name in (*tables.KNEE_KEYS, "verdict")}
+            keys = {name: status.get(name) for name in (*tables.KNEE_KEYS, "verdict", "outlined_by")}
             rows = {
                 "meniscus": scores.meniscus,
                 "extrusion": scores.extrusion,
