@@ -190,9 +190,17 @@ def test_picture_scan_writes_the_same_bytes_twice(tmp_path, knee):
     write_knee(tmp_path / "in", knee)
     for out in ("a", "b"):
         pictures.picture_scan(SCAN, *[tmp_path / "in"] * 3, tmp_path / out)
-    first, second = ({p.name: p.read_bytes() for p in (tmp_path / out).iterdir()} for out in ("a", "b"))
+    first, second = (
+        {str(p.relative_to(tmp_path / out)): p.read_bytes() for p in (tmp_path / out).rglob("*.*")}
+        for out in ("a", "b")
+    )
     assert first == second
-    assert set(first) == {f"{SCAN}_overlay.png", f"{SCAN}_picture.json"}
+    own = {name for name in first if "page-" not in name}
+    assert own == {
+        f"{SCAN}_overlay.png", f"{SCAN}_picture.json",
+        *(f"knees/{SCAN}{end}" for end in (".html", "_pixels.js", "_thumbnail.png")),
+    }  # fmt: skip
+    assert sum(len(first[name]) for name in own if "pixels" not in name) < 300_000
     marker = json.loads(first[f"{SCAN}_picture.json"])
     assert [p["slice"] for p in marker["panels"]] == [6, 11, 15, 9]
     assert marker["picture"] == f"{SCAN}_overlay.png"
@@ -218,9 +226,10 @@ def test_a_scan_that_was_set_aside_gets_a_marker_and_no_picture(tmp_path, knee):
     write_knee(tmp_path, knee, status="quarantined", stage="segment", reason_code="not_a_knee", reason="no knee")
     out = tmp_path / "out"
     out.mkdir()
-    (out / f"{SCAN}_overlay.png").write_bytes(b"from an earlier run")
+    for name in (f"{SCAN}_overlay.png", f"knees/{SCAN}.html", f"knees/{SCAN}_pixels.js", f"knees/{SCAN}_thumbnail.png"):
+        tables.write_bytes(out / name, b"from an earlier run")
     pictures.picture_scan(SCAN, *[tmp_path] * 3, out)
-    assert [p.name for p in out.iterdir()] == [f"{SCAN}_picture.json"]
+    assert [p.name for p in out.rglob("*.*")] == [f"{SCAN}_picture.json"]
     assert json.loads((out / f"{SCAN}_picture.json").read_text())["reason"] == "set aside: no knee"
 
 

@@ -19,11 +19,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kneeline import tables
 from kneeline.labels import BONES, CARTILAGES, MENISCI, Label, color
+from kneeline.report import knee_page
 from kneeline.tables import Row
 from kneeline.volume import SAGITTAL, Volume, read_volume, reorient
 
 # 26 pictures as data URIs (a third longer) stay below 10 MB with the page around them.
 MAX_BYTES = 265_000
+# With page and thumbnail a knee stays below 300 kB, its slices aside.
+THUMBNAIL_BYTES, THUMBNAIL_PX = 14_000, 120
 PANEL_MM_PER_PX = 0.36  # scale of the largest picture that is tried
 MAX_PANEL_PX = (320, 380)  # width, height
 MARGIN_MM = 9.0  # kept around the joint
@@ -45,16 +48,19 @@ class Panel:
     title: str
 
 
-def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: Path, out: Path) -> None:
-    """Write `{scan_id}_overlay.png`, and last `{scan_id}_picture.json`, which says what is shown or why nothing is.
+def picture_scan(
+    scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: Path, out: Path, *, viewer: bool = True
+) -> None:
+    """Write `{scan_id}_overlay.png`, thumbnail and page of the knee under `knees/`, last `{scan_id}_picture.json`,
+    which says what is shown or why nothing is.
 
-    The marker holds the PNG's SHA-256.
+    The marker holds the SHA-256 of the PNG and of the page. Without `viewer` the page has no slices, only the picture.
     A scan that was set aside gets no picture. Grades are written below the slices when the score tables exist.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     marker: dict = {"scan_id": scan_id, "picture": None, "panels": [], "reason": None}
-    picture = out / f"{scan_id}_overlay.png"
+    made = {f"{scan_id}_overlay.png": b"", **dict.fromkeys(_of_page(scan_id), b"")}
     status = _latest_status(scan_id, (score_dir, segment_dir, ingest_dir))
     if status is None:
         marker["reason"] = "no status file of this scan was found"
@@ -66,20 +72,50 @@ def picture_scan(scan_id: str, ingest_dir: Path, segment_dir: Path, score_dir: P
             labels = read_volume(Path(segment_dir) / f"{scan_id}_dseg.nii.gz")
             panels = choose_panels(labels)
             packed = draw_knee(image, labels, panels, status["laterality"], caption(scan_id, Path(score_dir), status))
+            found = knee_page.read_found(scan_id, status, Path(ingest_dir), Path(score_dir))
+            page = knee_page.make_page(scan_id, found, image, labels, viewer=viewer)
+            page[f"{scan_id}_thumbnail.png"] = draw_thumbnail(image, labels, panels)
         except OSError:
             raise
         except Exception as error:
             # A picture is an illustration: one that cannot be drawn must not stop the run, and it must not pass unseen.
             marker["reason"] = f"the picture could not be drawn ({type(error).__name__})"
         else:
-            tables.write_bytes(picture, packed)
-            marker["picture"] = picture.name
-            # The workflow rebuilds the page when this file's bytes change: they change with the picture.
+            made[f"{scan_id}_overlay.png"] = packed
+            made |= {f"{knee_page.FOLDER}/{name}": content for name, content in page.items()}
+            marker["picture"] = f"{scan_id}_overlay.png"
+            # The workflow rebuilds the report when this file's bytes change: they change with picture and page.
             marker["sha256"] = hashlib.sha256(packed).hexdigest()
+            together = b"".join(hashlib.sha256(page[name]).digest() for name in sorted(page))
+            marker["page"] = {
+                "path": f"{knee_page.FOLDER}/{scan_id}.html",
+                "thumbnail": f"{knee_page.FOLDER}/{scan_id}_thumbnail.png",
+                "sha256": hashlib.sha256(together).hexdigest(),
+            }
             marker["panels"] = [{"slice": p.index + 1, "title": p.title} for p in panels]
-    if marker["picture"] is None:
-        picture.unlink(missing_ok=True)
+    if marker["picture"]:
+        _write_shared(out / knee_page.FOLDER)
+    for name, content in made.items():
+        if content:
+            tables.write_bytes(out / name, content)
+        else:
+            (out / name).unlink(missing_ok=True)
     tables.write_text(out / f"{scan_id}_picture.json", json.dumps(marker, indent=1) + "\n")
+
+
+def _of_page(scan_id: str) -> list[str]:
+    return [f"{knee_page.FOLDER}/{scan_id}{end}" for end in (".html", "_pixels.js", "_thumbnail.png")]
+
+
+def _write_shared(folder: Path) -> None:
+    """What all pages need, once: the name is the digest, so what is there is right, whichever job wrote it."""
+    for name, content in knee_page.shared_files().items():
+        if not (folder / name).exists():
+            try:
+                tables.write_bytes(folder / name, content)
+            except FileNotFoundError:
+                if not (folder / name).exists():
+                    raise
 
 
 def draw(
@@ -217,6 +253,24 @@ def draw_knee(
         if len(packed) <= MAX_BYTES or mm_per_px > 3:
             return packed
         mm_per_px *= max(1.06, (len(packed) / MAX_BYTES) ** 0.6)
+
+
+def draw_thumbnail(image: Volume, labels: Volume, panels: Sequence[Panel]) -> bytes:
+    """The outlined slices of the picture in a row, small: a PNG of at most THUMBNAIL_BYTES."""
+    image, labels = reorient(image, SAGITTAL), reorient(labels, SAGITTAL)
+    box = joint_box(labels)
+    low, high = window(image.array[[p.index for p in panels], slice(*box.row), slice(*box.column)].astype(np.float32))
+    height = THUMBNAIL_PX
+    while True:
+        width = max(1, round(height * box.width_mm / box.height_mm))
+        sheet = Image.new("RGB", (len(panels) * (width + 2) - 2, height), _BACK)
+        for k, panel in enumerate(panels):
+            plain = grey_panel(image.array[panel.index], box, (width, height), low, high)
+            sheet.paste(with_outlines(plain, labels.array[panel.index], box), (k * (width + 2), 0))
+        packed = pack_png(sheet)
+        if len(packed) <= THUMBNAIL_BYTES or height < 24:
+            return packed
+        height = int(height * min(0.95, (THUMBNAIL_BYTES / len(packed)) ** 0.5))
 
 
 @dataclass(frozen=True)

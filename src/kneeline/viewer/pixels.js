@@ -4,7 +4,8 @@
 kneeline.strange = new Map([...new TextDecoder("windows-1252").decode(Uint8Array.from({ length: 32 }, (_, i) => 128 + i))]
   .map((character, i) => [character.charCodeAt(0), 128 + i]));
 
-kneeline.unpack = async function (text, shape) {
+/* A deflated stream of so many bytes. */
+kneeline.inflate = async function (text, count) {
   const packed = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -12,9 +13,14 @@ kneeline.unpack = async function (text, shape) {
   }
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  if (bytes.length !== count) throw new Error("the data do not fill the slices");
+  return bytes;
+};
+
+kneeline.unpack = async function (text, shape) {
   const [slices, rows, columns] = shape;
   const count = slices * rows * columns;
-  if (bytes.length !== 2 * count) throw new Error("the pixels do not fill the slices");
+  const bytes = await kneeline.inflate(text, 2 * count);
   const out = new Uint16Array(count);
   for (let slice = 0, i = 0; slice < slices; slice++) {
     for (let row = 0; row < rows; row++) {

@@ -241,16 +241,16 @@ kneeline.Viewer = class {
     canvas.addEventListener("pointerleave", () => this.hover(null));
     canvas.addEventListener("dblclick", () => this.image && this.refit());
   }
-  at(event) {
+  pointer(event) {
     const box = this.canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
   fromMiddle(event) {
     const box = this.canvas.getBoundingClientRect();
-    const [x, y] = this.at(event);
+    const [x, y] = this.pointer(event);
     return [x - box.width / 2, y - box.height / 2];
   }
   millimetres(event) {
-    return this.at(event).map((value, axis) => (value - this.corner[axis]) / this.scale);
+    return this.pointer(event).map((value, axis) => (value - this.corner[axis]) / this.scale);
   }
 };
