@@ -364,6 +364,16 @@ _OUTLINED = Column(
     optional=True,
 )
 
+
+def is_edited(row: Row) -> bool:
+    """Whether a person corrected the outlines behind a row; tables without the column are of before that was possible.
+
+    >>> is_edited({"outlined_by": "edited by anna"}), is_edited({"outlined_by": "machine"}), is_edited({})
+    (True, False, False)
+    """
+    return row.get("outlined_by") not in (None, BY_MACHINE)
+
+
 # --- ingest ---------------------------------------------------------------------------------------------------------
 
 _STATUS = Column("status", "text", "ok or quarantined", allowed=("ok", "quarantined"), needed=True)

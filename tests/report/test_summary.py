@@ -31,3 +31,17 @@ def test_a_volume_is_told_by_its_median():
 def test_nobody_has_it():
     text = _found("total_lesion_score", "odds_ratio", "cumulative_logit_adjusted", [{"total_lesion_score": None}])
     assert text.startswith("No knee has a total lesion score")
+
+
+def _run(*outlined_by):
+    keys = {"session_id": "ses-01", "laterality": "L", "status": "ok", "verdict": "ok"}
+    rows = [
+        keys | {"scan_id": f"s{n}", "participant_id": f"sub-{n}", "outlined_by": by} for n, by in enumerate(outlined_by)
+    ]
+    return summary.what_was_run(Results({tables.INGEST_SCANS.name: rows}))
+
+
+def test_how_many_outlines_a_person_corrected_is_told():
+    assert "by hand" not in _run("machine", None)
+    assert _run("machine", "edited by anna").endswith("; the outlines of 1 knee were corrected by hand.")
+    assert "the outlines of 2 knees were corrected by hand" in _run("edited by bea", "edited by anna")

@@ -71,3 +71,16 @@ def test_a_wrong_side_is_counted(tmp_path, made):
     rows[0]["laterality"] = "L"
     tables.write_table(truth, rows, tables.TRUTH)
     assert validation.validate(gather(tmp_path, tmp_path / "report", truth)).n_side_right == 22
+
+
+def test_outlines_that_a_person_corrected_do_not_validate_the_machine(tmp_path, made):
+    truth = made.results(tmp_path, draw=0)
+    sheet = tmp_path / "ingest/scans.tsv"
+    rows = tables.read_table(sheet, tables.INGEST_SCANS)
+    edited = next(row for row in rows if row["status"] == "ok")
+    edited["outlined_by"] = "edited by anna"
+    tables.write_table(sheet, rows, tables.INGEST_SCANS)
+    checked = validation.validate(gather(tmp_path, tmp_path / "report", truth))
+    assert (checked.n_true, checked.n_compared) == (26, 22)
+    (knee,) = [k for k in checked.knees if k["scan_id"] == edited["scan_id"]]
+    assert knee["why_not"] == "its outlines were corrected by hand"

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kneeline.tables import BY_MACHINE, Row
+from kneeline.tables import Row, is_edited
 
 LEFT_OUT = (
     "left out, their outlines were corrected by hand: what they score is not the machine's. Knees are corrected where "
     "the machine failed, so what is left may show it better than it is"
 )
-
-
-def is_edited(knee: Row) -> bool:
-    """Whether a person corrected the outlines; tables without the column are of a time when nobody could."""
-    return knee.get("outlined_by") not in (None, BY_MACHINE)
 
 
 def by_machine(knees: Sequence[Row]) -> list[Row]:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kneeline import grading
-from kneeline.cohort.outlines import is_edited
 from kneeline.cohort.settings import Settings
-from kneeline.tables import KNEE_KEYS, Row
+from kneeline.tables import KNEE_KEYS, Row, is_edited
 
 MACHINE = "machine"
 ON_EDITED = "machine on edited outlines"

@@ -39,7 +39,7 @@ def what_was_run(results: Results) -> str:
 
 def edited_knees(results: Results) -> list[Row]:
     """Statuses of the scored knees whose outlines a person corrected."""
-    return [row for row in results.good if row.get("outlined_by") not in (None, tables.BY_MACHINE)]
+    return [row for row in results.good if tables.is_edited(row)]
 
 
 def _were(n: int, word: str) -> str:

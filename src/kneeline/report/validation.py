@@ -56,8 +56,9 @@ def validate(results: Results) -> Validation | None:
 
 
 def compare(truth: Row, status: Row | None, results: Results) -> Row:
-    """True and found values of one simulated knee."""
-    compared = status is not None and status["status"] == "ok"
+    """True and found values of one simulated knee. Outlines that a person corrected tell nothing about the machine."""
+    why_not = _why_not(status)
+    compared = why_not is None
     meniscus = results.of_knee(tables.MENISCUS, status) if compared else []
     effusion = results.of_knee(tables.EFFUSION, status) if compared else []
     by_region = {(row["meniscus"], row["region"]): row for row in meniscus}
@@ -66,7 +67,7 @@ def compare(truth: Row, status: Row | None, results: Results) -> Row:
     row: Row = {
         "scan_id": truth["scan_id"],
         "compared": compared,
-        "why_not": None if compared else (status["reason"] if status else "not in the scans table"),
+        "why_not": why_not,
         "contrast": truth["contrast"],
         "slice_thickness_mm": truth["slice_thickness_mm"],
         "true_side": truth["laterality"],
@@ -87,3 +88,12 @@ def compare(truth: Row, status: Row | None, results: Results) -> Row:
         row[f"true_{m}"] = truth[f"{m}_meniscus_mm3"]
         row[f"found_{m}"] = sum(parts) if parts and None not in parts else None
     return row
+
+
+def _why_not(status: Row | None) -> str | None:
+    """Why a knee says nothing of the machine; None where it does."""
+    if status is None:
+        return "not in the scans table"
+    if status["status"] != "ok":
+        return status["reason"] or "set aside"
+    return "its outlines were corrected by hand" if tables.is_edited(status) else None
