@@ -225,7 +225,7 @@ def _render(scan_id: str, found: Found, info: Mapping[str, Any]) -> str:
         scan_id=scan_id,
         status=found.status,
         side=SIDES.get(found.status["laterality"], "side n/a"),
-        by_hand=found.status.get("outlined_by") not in (None, "machine"),
+        by_hand=tables.is_edited(found.status),
         menisci=meniscus_lines(found.of(tables.MENISCUS)),
         with_t2=any(row["t2_ms"] is not None for row in found.of(tables.MENISCUS)),
         effusion=effusion,

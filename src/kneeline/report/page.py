@@ -28,6 +28,7 @@ from kneeline.report.appendix import validation_block
 from kneeline.report.dose import dose_figures
 from kneeline.report.flow import draw_flow, trace_steps
 from kneeline.report.gather import Results, gather
+from kneeline.report.index_page import write_index
 from kneeline.report.knees import glance_view, knee_cards
 from kneeline.report.validation import validate
 from kneeline.report.views import Cell, View, fixed, ml, plain, view
@@ -56,6 +57,7 @@ def build_report(
     import jinja2
 
     found = gather(Path(results), Path(out), truth)
+    write_index(found, Path(out), simulated=bool(config.get("simulate")))
     folder = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),

@@ -15,7 +15,8 @@
   const state = list.parse(location.hash);
   const address = (page) => (list.write(state) ? `${page}#${list.write(state)}` : page);
   let neighbours = [null, null];
-  of("back").href = address("../index.html");
+  const told = list.write(state);
+  of("back").href = `../index.html#${told ? `${told}&` : ""}at=${encodeURIComponent(info.scan)}`;
   kneeline.bring("../knees.js", "kneelineKnees").then(([data]) => {
     const all = list.rows(data);
     const shown = list.apply(all, state).filter((row) => row.page);
