@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from kneeline import grading
 from kneeline.labels import Label
@@ -107,6 +108,16 @@ def test_a_hole_in_the_label_is_still_meniscus(joint, lesions):
     assert row["signal_grade"] == whole["signal_grade"] == 2
     assert row["hyperintense_mm3"] == pytest.approx(whole["hyperintense_mm3"], rel=0.1)
     assert row["volume_mm3"] == pytest.approx(whole["volume_mm3"] - enclosed.sum() * image.voxel_mm3)
+
+
+def test_a_void_far_darker_than_meniscus_changes_no_grade(torn):
+    """Gas or metal beside the tear: what lies far below the dark level is no reason to fail, and no signal."""
+    image, labels = torn
+    array, lateral = image.array.copy(), labels.array == Label.LATERAL_MENISCUS
+    i, j, k = np.unravel_index(ndimage.uniform_filter(lateral.astype(float), (1, 7, 7)).argmax(), lateral.shape)
+    array[i, j - 3 : j + 4, k - 3 : k + 4] = -4 * array.max()
+    assert (array < 0)[lateral].sum() > 20
+    assert grades_of((image.with_array(array), labels)) == grades_of(torn)
 
 
 @pytest.mark.parametrize("factor", [0.37, 1.0 / 3, 41.0])

@@ -182,7 +182,7 @@ def _outside_tissue(ratio: np.ndarray, tissue: Tissue, knee: Knee) -> np.ndarray
     joint_surface = knee.crop(box).mask(*FEMORAL_SURFACE, *TIBIAL_SURFACE) & ~mask
     size = [1 if axis == knee.slice_axis else WAY_PIXELS for axis in range(3)]
     entry = ~mask & (open_mm <= 0.5 * knee.pixel_mm + 1e-3)
-    level = ndimage.grey_opening(np.where(joint_surface, -1, near), size=size)
+    level = ndimage.grey_opening(np.where(joint_surface, -1, np.maximum(near, -1)), size=size)
     level = np.where(mask | entry, level, -1)
     start = np.where(entry, level, -1)
     passable = reconstruction(start, level, method="dilation", footprint=_in_plane(knee))
