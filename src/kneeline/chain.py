@@ -39,13 +39,14 @@ def _score(scan: Scan, results: Path) -> None:
     score_scan(scan.scan_id, results / "ingest", results / "segment", results / "score")
 
 
-def _picture(scan: Scan, results: Path) -> None:
+def _picture(scan: Scan, results: Path, viewer: bool = True) -> None:
     from kneeline.report.pictures import picture_scan
 
-    picture_scan(scan.scan_id, *(results / stage for stage in ("ingest", "segment", "score", "report")))
+    folders = (results / stage for stage in ("ingest", "segment", "score", "report"))
+    picture_scan(scan.scan_id, *folders, viewer=viewer)
 
 
-STEPS: dict[str, Callable[[Scan, Path], None]] = {
+STEPS: dict[str, Callable[..., None]] = {
     "ingest": _ingest,
     "segment": _segment,
     "score": _score,
@@ -53,14 +54,17 @@ STEPS: dict[str, Callable[[Scan, Path], None]] = {
 }
 
 
-def process(scan: Scan, results: Path) -> Row:
-    """Take a scan through every step that is not current; its status at the end."""
+def process(scan: Scan, results: Path, *, viewer: bool = True) -> Row:
+    """Take a scan through every step that is not current; its status at the end.
+
+    viewer: whether the knee's page holds its slices.
+    """
     for step in STEPS:
-        run_step(step, scan, results, again=False)
+        run_step(step, scan, results, again=False, viewer=viewer)
     return tables.read_status(results / "score", scan.scan_id)
 
 
-def run_step(step: str, scan: Scan, results: Path, *, again: bool = True) -> None:
+def run_step(step: str, scan: Scan, results: Path, *, again: bool = True, viewer: bool = True) -> None:
     """Do one step of a scan and record it; unless `again`, only if it is not current.
 
     Raises
@@ -73,7 +77,7 @@ def run_step(step: str, scan: Scan, results: Path, *, again: bool = True) -> Non
     """
     results = Path(results)
     with progress.held(results, scan.scan_id):
-        needs = needs_of(step, scan, results)
+        needs = needs_of(step, scan, results, viewer)
         record = progress.read_record(results, scan.scan_id)
         if not again and _is_current(step, record, needs, results):
             return
@@ -85,7 +89,7 @@ def run_step(step: str, scan: Scan, results: Path, *, again: bool = True) -> Non
             if tried >= MOST_TRIES:
                 _set_aside(step, scan, results)
             else:
-                STEPS[step](scan, results)
+                STEPS[step](scan, results, **({"viewer": False} if step == "report" and not viewer else {}))
         except BaseException as error:
             # It was heard of: stopped by somebody, or the disk is full. Only memory may be the scan's doing.
             with contextlib.suppress(OSError):
@@ -99,7 +103,7 @@ def run_step(step: str, scan: Scan, results: Path, *, again: bool = True) -> Non
         progress.write_record(results, record)
 
 
-def needs_of(step: str, scan: Scan, results: Path) -> dict:
+def needs_of(step: str, scan: Scan, results: Path, viewer: bool = True) -> dict:
     """What a step of a scan is made from: equal needs, equal output."""
     if step == "ingest":
         return steps.declared(step) | {"row": progress.row_digest(scan), "files": fingerprint(scan.paths)}
@@ -107,7 +111,7 @@ def needs_of(step: str, scan: Scan, results: Path) -> dict:
     before = order[order.index(step) - 1]
     tables.read_status(results / before, scan.scan_id)  # says in plain words when it is absent
     path = progress.last_file(results, before, scan.scan_id)
-    needs = steps.declared(step) | {"before": hashlib.sha256(path.read_bytes()).hexdigest()}
+    needs = steps.declared(step, viewer) | {"before": hashlib.sha256(path.read_bytes()).hexdigest()}
     return needs | progress.edit_of(step, scan)
 
 
@@ -125,6 +129,8 @@ def _set_aside(step: str, scan: Scan, results: Path) -> None:
     for path in (results / step).glob(f"{scan.scan_id}_*"):
         path.unlink()
     if step == "report":
+        for path in (results / step / "knees").glob(f"{scan.scan_id}[._]*"):
+            path.unlink()
         marker = {"scan_id": scan.scan_id, "picture": None, "panels": [], "reason": reason}
         tables.write_text(progress.last_file(results, step, scan.scan_id), json.dumps(marker, indent=1) + "\n")
         return

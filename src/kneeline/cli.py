@@ -144,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--results", type=Path, default=Path("results"))
     sub.add_argument("--edits", type=Path, default=Path("edits"), help="folder of corrected outlines (default: edits)")
     sub.add_argument("--workers", type=int, default=1, help="processes, one scan each at a time (default: 1)")
+    sub.add_argument("--no-viewer", action="store_true", help="pages of knees without their slices: small")
     sub.add_argument("--stamp", type=Path, help="file to write when every scan is done")
 
     sub = command("collect", _collect, "gather the rows of all scans into tables (a step of the workflow)")
@@ -440,17 +441,21 @@ def _process(arguments) -> int:
 
 def _outcomes(arguments, scans: list):
     """Each scan with its status or what failed: one alone and single steps here, many in processes of their own."""
+    from functools import partial
+
     from kneeline import chain, tables, workers
 
+    viewer = not arguments.no_viewer
     if arguments.only:
         for scan in scans:
-            chain.run_step(arguments.only, scan, arguments.results)
+            chain.run_step(arguments.only, scan, arguments.results, viewer=viewer)
             stage = "score" if arguments.only == "report" else arguments.only
             yield scan, tables.read_status(arguments.results / stage, scan.scan_id)
     elif arguments.workers == len(scans) == 1:
-        yield scans[0], chain.process(scans[0], arguments.results)
+        yield scans[0], chain.process(scans[0], arguments.results, viewer=viewer)
     else:
-        yield from workers.each(scans, arguments.results, arguments.workers)
+        work = None if viewer else partial(chain.process, viewer=False)
+        yield from workers.each(scans, arguments.results, arguments.workers, work)
 
 
 def _scans_of_chunk(scans: list, chunk: str) -> list:

@@ -97,5 +97,6 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
         "granularity": "scan",
         "chunks": 40,
         **config,
+        "report": {"viewer": True, **(config.get("report") or {})},
         "analysis": {**deepcopy(ANALYSIS_DEFAULTS), **(config.get("analysis") or {})},
     }

@@ -70,7 +70,7 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
     with only_run_in(directory) as lock:
         with contextlib.chdir(directory):  # paths of the sheets
             look = not (call.trust_inputs or settings["simulate"])
-            stale = _stale(scans, Path("results"), look)
+            stale = _stale(scans, Path("results"), look, settings["report"]["viewer"])
         if choose:
             stale |= dict.fromkeys(choose(results, [scan.scan_id for scan in scans]))
         forced = _withdraw(stale, settings, results, call.dry_run)
@@ -135,14 +135,14 @@ def profile_folder(name: str, directory: Path) -> Path:
     raise UsageError(f"--profile takes one of {known}, or a folder with a profile.yaml, not {name!r}")
 
 
-def _stale(scans: list[tables.Scan], results: Path, look: bool) -> dict[str, str | None]:
+def _stale(scans: list[tables.Scan], results: Path, look: bool, viewer: bool) -> dict[str, str | None]:
     """Scans that are done, or partly done, from what is no longer so, with the step to begin at."""
     found = {}
     known = {path.name for path in (results / progress.FOLDER).glob("*_steps.json")}
     for scan in scans:
         if progress.record_path(results, scan.scan_id).name in known:
             record = progress.read_record(results, scan.scan_id)
-            step = progress.stale_step(record, scan, look)
+            step = progress.stale_step(record, scan, look, viewer)
             if step:
                 found[scan.scan_id] = step
     return found

@@ -68,7 +68,7 @@ def withdraw(results: Path, scan_id: str, step: str) -> None:
         write_record(results, record)
 
 
-def stale_step(record: dict[str, Any], scan: Scan, look: bool) -> str | None:
+def stale_step(record: dict[str, Any], scan: Scan, look: bool, viewer: bool = True) -> str | None:
     """The first step of a scan that was made by another version, from another row, or (`look`) from other files.
 
     Only looking reads anything: the names, sizes and times of the scan's files.
@@ -77,7 +77,7 @@ def stale_step(record: dict[str, Any], scan: Scan, look: bool) -> str | None:
         done = record["steps"].get(step)
         if done is None:
             return None  # not done yet: the workflow knows
-        now = steps.declared(step)
+        now = steps.declared(step, viewer)
         if step == "ingest":
             now |= {"row": row_digest(scan)} | ({"files": fingerprint(scan.paths)} if look else {})
         now |= edit_of(step, scan)

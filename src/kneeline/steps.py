@@ -23,9 +23,11 @@ VERSIONS = {
 }
 
 
-def declared(step: str) -> dict[str, str]:
-    """All that a step's output depends on besides its input files."""
+def declared(step: str, viewer: bool = True) -> dict[str, str]:
+    """All that a step's output depends on besides its input files. viewer: whether pages of knees hold their slices."""
     found = {"version": VERSIONS[step]}
+    if step == "report":
+        found |= {"viewer": "yes" if viewer else "no"}
     if step == "segment":
         found |= {"network": network_digest(), "calibration": calibration_digest(), "engine": network_engine()}
     return found

@@ -18,7 +18,8 @@ rule process_chunk:
         rows=lambda wildcards: [progress.row_digest(scan) for scan in CHUNKS[wildcards.chunk]],
         edited=lambda wildcards: [scan.edit.digest for scan in CHUNKS[wildcards.chunk] if scan.edit],
         made_by=OF_ONE_SCAN,
+        no_viewer=NO_VIEWER,
     threads: 1
     shell:
         "kneeline process --scans {params.scans:q} --edits {params.edits:q} --chunk {wildcards.chunk}"
-        " --workers {threads} --stamp {output} > {log} 2>&1"
+        " --workers {threads} --stamp {output}{params.no_viewer} > {log} 2>&1"

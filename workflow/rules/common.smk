@@ -9,7 +9,9 @@ from kneeline.edit.registry import with_edits
 settings = check_config(config, source="config")
 SCANS = {scan.scan_id: scan for scan in with_edits(tables.read_scans(settings["scans"]), settings["edits"])}
 VERSIONS = steps.VERSIONS
-OF_ONE_SCAN = {step: steps.declared(step) for step in progress.LAST}
+VIEWER = settings["report"]["viewer"]
+OF_ONE_SCAN = {step: steps.declared(step, VIEWER) for step in progress.LAST}
+NO_VIEWER = "" if VIEWER else " --no-viewer"
 
 
 wildcard_constraints:

@@ -11,6 +11,8 @@ rule report:
             category="report",
             labels={"what": "cohort report"},
         ),
+        index="results/report/index.html",
+        list="results/report/knees.js",
     log:
         "logs/report.log",
     conda:

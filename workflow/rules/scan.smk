@@ -14,6 +14,8 @@ rule process_scan:
         edits=settings["edits"],
         row=scan_row_and_edit,
         made_by=OF_ONE_SCAN,
+        no_viewer=NO_VIEWER,
     shell:
         "kneeline process --scans {params.scans:q} --edits {params.edits:q} --scan {wildcards.scan} --stamp {output}"
+        "{params.no_viewer}"
         " > {log} 2>&1"

@@ -65,5 +65,7 @@ rule picture:
     params:
         scans=settings["scans"],
         made_by=OF_ONE_SCAN["report"],
+        no_viewer=NO_VIEWER,
     shell:
-        "kneeline process --only report --scans {params.scans:q} --scan {wildcards.scan} > {log} 2>&1"
+        "kneeline process --only report --scans {params.scans:q} --scan {wildcards.scan}{params.no_viewer}"
+        " > {log} 2>&1"
