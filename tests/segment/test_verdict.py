@@ -38,7 +38,7 @@ GOOD = Anatomy(
     menisci_apart_mm=48,
     meniscus_length_mm=43,
 )
-SURE = dict.fromkeys(GOOD_ML, 0.95)
+SURE = dict.fromkeys(GOOD_ML, 0.99) | {Label.JOINT_FLUID: 0.99}
 
 
 def without(*labels: Label, **ml: float) -> Anatomy:
@@ -93,6 +93,22 @@ def test_an_unsure_network_asks_for_review():
     found, reason = verdict.judge(GOOD, SURE | {Label.LATERAL_MENISCUS: 0.4})
     assert found == "review"
     assert "only 40% of the lateral meniscus" in reason
+
+
+@pytest.mark.parametrize("label", verdict.LEAST_CONFIDENCE)
+def test_each_structure_that_is_measured_has_a_bound(label):
+    least = verdict.LEAST_CONFIDENCE[label]
+    assert verdict.judge(GOOD, SURE | {label: least + 0.005}) == ("ok", None)
+    judged, reason = verdict.judge(GOOD, SURE | {label: least - 0.005})
+    assert judged == "review"
+    assert f"of the {label.words}" in reason
+
+
+def test_wide_edges_ask_for_review():
+    assert verdict.judge(GOOD, SURE, verdict.MOST_EDGE_MM - 0.1) == ("ok", None)
+    judged, reason = verdict.judge(GOOD, SURE, 4.7)
+    assert judged == "review"
+    assert "4.7 mm wide" in reason
 
 
 def test_many_doubts_are_one_too_many():

@@ -14,10 +14,10 @@ import numpy as np
 
 from kneeline.errors import Refusal
 from kneeline.labels import Label
-from kneeline.segment import anatomy, calibration, cleanup, engine, verdict
+from kneeline.segment import anatomy, calibration, cleanup, engine, sharpness, verdict
 from kneeline.segment.admit import check_image
 from kneeline.segment.classes import CERTAIN, CLASS_OF, Class
-from kneeline.segment.preprocess import Slices, fine_classes, prepare
+from kneeline.segment.preprocess import PIXEL_MM, Slices, fine_classes, prepare
 from kneeline.volume import Laterality, Volume, reorient
 
 
@@ -30,6 +30,7 @@ class Segmentation:
     verdict: verdict.Verdict
     reason: str | None
     certainty: Volume | None = None  # float32, as labels: calibrated probability that a voxel's label is right
+    edge_width_mm: float | None = None  # at the border of bone, see `sharpness`
 
 
 def segment(
@@ -65,7 +66,8 @@ def segment(
     # What is measured is the same from either side, so the verdict can come before the side is settled.
     named = cleanup.name_sides(classes, middle, laterality or fibula or "R")
     confidence = _confidence(probability, classes, named)
-    judged, reason = verdict.judge(anatomy.measure(named, slices.spacing_mm), confidence)
+    edge_mm = sharpness.edge_width_mm(slices.array, np.isin(classes, (Class.FEMUR, Class.TIBIA)), PIXEL_MM)
+    judged, reason = verdict.judge(anatomy.measure(named, slices.spacing_mm), confidence, edge_mm)
     if judged == "unusable":
         fibula = None
         if laterality is None:
@@ -89,6 +91,7 @@ def segment(
         judged,
         reason,
         None if certain is None else on_grid(certain),
+        edge_mm,
     )
 
 

@@ -55,6 +55,8 @@ LEAST_CONFIDENCE = {
     Label.MEDIAL_MENISCUS: 0.75,
     Label.LATERAL_MENISCUS: 0.75,
 }
+# Width of the edges at the border of bone (mm), above which a person should look whether signal can be read at all.
+MOST_EDGE_MM = 3.2
 # So many reasons to look are one not to use it.
 TOO_MANY = 4
 
@@ -75,17 +77,21 @@ def check_is_knee(volumes_ml: dict[Label, float], femur_above: bool) -> None:
         )
 
 
-def judge(found: Anatomy, confidence: dict[Label, float]) -> tuple[Verdict, str | None]:
+def judge(
+    found: Anatomy, confidence: dict[Label, float], edge_width_mm: float | None = None
+) -> tuple[Verdict, str | None]:
     """Verdict and, unless it is ok, every reason for it in plain words.
 
     Parameters
     ----------
     confidence
         Of each structure found, the share of its voxels that is expected to be right, 0 to 1.
+    edge_width_mm
+        At the border of bone, see `sharpness`; None where it was not measured.
     """
     if reasons := [*_not_a_knee(found)]:
         return "unusable", "; ".join(reasons)
-    reasons = [*_doubts(found, confidence)]
+    reasons = [*_doubts(found, confidence, edge_width_mm)]
     if len(reasons) >= TOO_MANY:
         return "unusable", "too much to doubt at once: " + "; ".join(reasons)
     return ("review", "; ".join(reasons)) if reasons else ("ok", None)
@@ -111,7 +117,7 @@ def _not_a_knee(found: Anatomy):
         yield f"{value:.3g} {words}, {least:g} to {most:g} expected"
 
 
-def _doubts(found: Anatomy, confidence: dict[Label, float]):
+def _doubts(found: Anatomy, confidence: dict[Label, float], edge_width_mm: float | None):
     """Reasons for a person to look."""
     volumes = found.volumes_ml
     for label in MENISCI.values():
@@ -130,3 +136,5 @@ def _doubts(found: Anatomy, confidence: dict[Label, float]):
     for label, least in LEAST_CONFIDENCE.items():
         if confidence.get(label, 1.0) < least:
             yield f"only {confidence[label]:.0%} of the {label.words} is expected to be right"
+    if edge_width_mm is not None and edge_width_mm > MOST_EDGE_MM:
+        yield f"blurred: edges of bone are {edge_width_mm:.1f} mm wide, {MOST_EDGE_MM:g} at most expected"
