@@ -17,6 +17,8 @@ def scan_files(folder, person):
     for path in (
         f"ingest/{scan}_image.nii.gz", f"ingest/{scan}_status.json", f"segment/{scan}_dseg.nii.gz",
         f"score/{scan}_meniscus.tsv", f"report/{scan}_overlay.png", f"report/{scan}_picture.json",
+        f"report/knees/{scan}.html", f"report/knees/{scan}_pixels.js", f"report/knees/{scan}_thumbnail.png",
+        f"score/{scan}_geometry.json", f"score/{scan}_T2map.nii.gz",
         f"simulate/{scan}/IM0001.dcm", f"progress/{scan}_steps.json", f"progress/{scan}_done.json",
     ):  # fmt: skip
         tables.write_text(folder / "results" / path, f"about {scan}")
@@ -36,12 +38,15 @@ def study(tmp_path, monkeypatch):
     both = f"{GONE}_ses-01_knee-L and {KEPT}_ses-01_knee-L"
     shared = (
         "results/ingest/scans.tsv", "results/cohort/knees.tsv", "results/report/report.html",
+        "results/report/knees.js",
         "results/progress/plan.json", "results/progress/chunk-1-of-1_done.json", "logs/process/chunk-1-of-1.log",
         "logs/collect.log", ".snakemake/log/2026.snakemake.log", ".snakemake/metadata/cmVzdWx0cy9zY2Fucy50c3Y=",
     )  # fmt: skip
     for path in shared:
         tables.write_text(tmp_path / path, both)
     tables.write_text(tmp_path / "results/cohort/table_one.tsv", "mean of both")
+    tables.write_text(tmp_path / "results/report/index.html", "the page of all knees")
+    tables.write_text(tmp_path / "results/report/knees/page-0123456789ab.js", "the script of all pages")
     tables.write_text(tmp_path / "results/README.md", "What a run puts where")
     rows = [{"participant_id": p, "session_id": "ses-01", "laterality": "L", "path": "a"} for p in (KEPT, GONE)]
     tables.write_table("config/scans.tsv", rows, tables.SCANS)
@@ -69,7 +74,9 @@ def test_nothing_names_the_participant_any_more_and_others_keep_what_is_theirs(s
     kept = [name for name in before if KEPT in name or "README" in name or name.startswith("config/")]
     assert set(kept) <= set(after)
     assert all(before[name].read_text() == after[name].read_text() for name in kept)
-    assert not [name for name in after if name.startswith("results/cohort") or name.endswith("report.html")]
+    gone = ("report.html", "index.html", "knees.js")
+    assert not [name for name in after if name.startswith("results/cohort") or name.endswith(gone)]
+    assert "results/report/knees/page-0123456789ab.js" in after
 
 
 def test_sheets_without_rows_of_theirs_make_it_complete(study, capsys):

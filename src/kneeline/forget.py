@@ -22,7 +22,7 @@ from kneeline.errors import UsageError
 
 WRITTEN = ("results", "logs", ".snakemake")
 # Never named in a header or a text of ours, and large: their names tell whose they are.
-_PIXELS = (".nii.gz", ".dcm", ".png")
+_PIXELS = (".nii.gz", ".dcm", ".png", "_pixels.js")
 # Environments, not notes of a run.
 _FOREIGN = {"conda", "conda-archive", "singularity", "apptainer"}
 
@@ -98,7 +98,7 @@ def _plain_name(path: Path, directory: Path) -> str:
 
 def _remove_cohort_tables(results: Path) -> None:
     """Counts and means hold a participant without naming them."""
-    for pattern in ("cohort/*", "report/report.html", "*/*.tsv"):
+    for pattern in ("cohort/*", "report/*.html", "report/knees.js", "report/*.pdf", "*/*.tsv"):
         for path in results.glob(pattern):
             # Per-scan tables carry a scan id; the shared ones have a bare name.
             if path.is_file() and not path.name.startswith("sub-"):
