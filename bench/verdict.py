@@ -90,9 +90,7 @@ def judge(job: tuple[int, int]) -> list[Case]:
         try:
             found = segment(image, side)
         except Refusal as refusal:
-            cases.append(
-                Case(first + number, scan.acquisition.sequence.name, name, "refused", refusal.code, None, {}, {}, [])
-            )
+            cases.append(Case(*known, "refused", refusal.code, None, {}, {}, []))
             continue
         labels = reorient(found.labels, SAGITTAL).array
         dices = {
