@@ -3,10 +3,10 @@
     python bench/known_failures.py [--knees 14] [--jobs 1]
 
 Simulated knees of seeds from 8600 on, which neither training, calibration nor validation uses, in all contrasts, thin
-and thick slices, as `kneeline.segment.training.calibrate` draws them, with a marrow lesion in femur, tibia and patella.
+and thick slices, as `kneeline.segment.training.calibrate` draws them, with a marrow lesion in each bone.
 What each voxel is made of is looked up in the knee's own fine grid. The failures: suprapatellar fat called fluid; bone
-beyond bone; holes in bone; a small patella; fluid called cartilage on DESS; thin cartilage; outlines that fit the shapes
-of training only (left-out anatomies: docs/model-card.md); menisci named by the wrong side.
+beyond bone; holes in bone; a small patella; fluid called cartilage on DESS; thin cartilage; outlines that fit only the
+shapes of training (left-out anatomies: docs/model-card.md); menisci named by the wrong side.
 """
 
 from __future__ import annotations
