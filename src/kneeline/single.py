@@ -12,6 +12,9 @@ from kneeline.errors import UsageError
 from kneeline.tables import Row
 from kneeline.volume import Volume, write_volume
 
+# Columns of the tables that tell a knee of a study from others, and from one that a person outlined.
+_NOT_HERE = (*tables.KNEE_KEYS, "scan_id", "outlined_by")
+
 
 @dataclass(frozen=True)
 class ScoredKnee:
@@ -153,7 +156,7 @@ def as_text(knee: ScoredKnee) -> str:
         (knee.cartilage, tables.CARTILAGE),
         (knee.marrow, tables.MARROW),
     ):
-        columns = [c for c in table.columns if c.name not in tables.KNEE_KEYS]
+        columns = [c for c in table.columns if c.name not in _NOT_HERE]
         cells = [[c.name for c in columns]] + [[c.format(row.get(c.name)) for c in columns] for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         parts.append(
@@ -187,7 +190,7 @@ def write(knee: ScoredKnee, folder: Path) -> None:
 
 def _plain(row: Row, table: tables.Table) -> Row:
     """The columns of a row that are not keys of scan or knee, numbers as numbers of six digits."""
-    names = [c.name for c in table.columns if c.name not in (*tables.KNEE_KEYS, "scan_id")]
+    names = [c.name for c in table.columns if c.name not in _NOT_HERE]
     return {
         name: None
         if table[name].format(row.get(name)) == tables.MISSING

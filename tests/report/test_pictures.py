@@ -255,6 +255,8 @@ def test_caption_shows_grades_and_missing_as_such(tmp_path):
     assert "medial 0 / 0 / 2,  lateral 0 / 0 / n/a" in second
     assert "effusion grade n/a, 12.3 mL" in second
     assert len(pictures.caption(SCAN, tmp_path / "none", {})) == 1
+    (edited,) = pictures.caption(SCAN, tmp_path / "none", {"verdict": "ok", "outlined_by": "edited by anna"})
+    assert edited.endswith("segmentation: ok, outlines edited by anna")
 
 
 def test_an_unexpected_fault_is_told_by_its_name_only(tmp_path, knee, monkeypatch):

@@ -182,7 +182,10 @@ def import_edit(
     return 0
 
 
-_NEXT = "`kneeline run` makes this knee's scores and picture and the cohort's tables and report again, no other knee's"
+_NEXT = (
+    "now `kneeline run`: it makes this knee's scores and pictures again, then the cohort's tables and the report; the "
+    "other knees stay as they are"
+)
 
 
 def remove_edit(scan_id: str, editor: str | None, study: Path, config: Path) -> int:

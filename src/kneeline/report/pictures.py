@@ -198,11 +198,15 @@ def caption(scan_id: str, score_dir: Path, status: Row) -> list[str]:
     """Lines below the slices, from a scan's status and its score tables if they exist."""
     meniscus, effusion = (score_dir / f"{scan_id}_{name}.tsv" for name in ("meniscus", "effusion"))
     if not (meniscus.exists() and effusion.exists()):
-        return caption_lines(scan_id, status.get("verdict"))
+        return caption_lines(scan_id, _trust(status))
     rows = tables.read_table(effusion, tables.EFFUSION)
-    return caption_lines(
-        scan_id, status.get("verdict"), tables.read_table(meniscus, tables.MENISCUS), rows[0] if rows else {}
-    )
+    return caption_lines(scan_id, _trust(status), tables.read_table(meniscus, tables.MENISCUS), rows[0] if rows else {})
+
+
+def _trust(status: Row) -> str | None:
+    """The verdict, and who is behind the outlines if it is not the machine."""
+    edited = f"outlines {status['outlined_by']}" if tables.is_edited(status) else None
+    return ", ".join(filter(None, (status.get("verdict"), edited))) or None
 
 
 def caption_lines(
