@@ -225,3 +225,47 @@ def find_browser() -> str:
     if program is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium, or set KNEELINE_BROWSER)")
     return program
+
+
+POOR_CONTRAST = """(() => {
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const parts = (text) => {
+    const v = text.match(/[\\d.]+/g).map(Number);
+    return [...v.slice(0, 3).map((x) => text.startsWith("color(") ? x * 255 : x), v[3] ?? 1];
+  };
+  const behind = (element) => {
+    const layers = [];
+    for (let e = element; e; e = e.parentElement) {
+      layers.unshift(parts(getComputedStyle(e).backgroundColor));
+      if (layers[0][3] === 1) break;
+    }
+    return layers.reduce((under, c) => under.map((u, i) => u * (1 - c[3]) + c[i] * c[3]), [255, 255, 255]);
+  };
+  const own = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  const seen = (e) => own(e) && e.getClientRects().length && !e.disabled && !e.closest("dialog:not([open]), option");
+  return [...document.querySelectorAll("body *:not(script)")].filter(seen).map((e) => {
+    const ink = light(parts(getComputedStyle(e).color)), back = light(behind(e));
+    return [(Math.max(ink, back) + .05) / (Math.min(ink, back) + .05), e.id, e.textContent.trim().slice(0, 30)];
+  }).filter(([ratio]) => ratio < 4.5);
+})()"""
+
+
+def poor_contrast(tab: Tab) -> list:
+    """Texts with less than 4.5 to 1 against what is behind them (WCAG 2.1): ratio, id, text."""
+    return tab.js(POOR_CONTRAST)
+
+
+def nameless(tab: Tab) -> list[str]:
+    """Roles of controls to which the browser itself can give no name: a screen reader says nothing of them."""
+    roles = {"button", "link", "checkbox", "slider", "combobox", "searchbox", "textbox", "img", "image", "dialog"}
+    tab.call("Accessibility.enable")
+    return [
+        node["role"]["value"]
+        for node in tab.call("Accessibility.getFullAXTree")["nodes"]
+        if not node.get("ignored")
+        and node.get("role", {}).get("value") in roles
+        and not node.get("name", {}).get("value", "").strip()
+    ]
