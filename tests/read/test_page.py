@@ -6,10 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.browser import CONTROL, SHIFT
+from tests.browser import CONTROL, SHIFT, nameless, poor_contrast
 
-from kneeline import tables
-from kneeline.cohort.agreement import compare_raters
+from kneeline import cli, tables
 from kneeline.read.form import ITEMS
 from kneeline.read.gather import GATHERED, gather
 from kneeline.statistics.agreement import kappa
@@ -81,24 +80,31 @@ def test_a_whole_reading_by_keyboard(profile, anna, tmp_path):
     assert {row["comment"] for row in rows if row["position"] == 2} == {'12 "odd"'}
     out = tmp_path / "readings.tsv"
     tables.write_table(out, rows, GATHERED)
-    readings = tables.read_table(out, tables.READINGS)  # as `kneeline cohort` reads it
     by_scan = {row["scan_id"]: row for row in anna.key}
     knees, table = [], np.zeros((4, 4))
     for scan, machine in truth.items():
         grades = {f"{n.split('_')[0]}_{n.split('/')[1]}_signal_grade": g for n, g in machine.items() if "meniscus" in n}
-        grades |= {"effusion_grade": machine["effusion"], "effusion_grade_volume": None, "pouch_in_view": True}
+        grades |= {"effusion_grade": machine["effusion"], "pouch_in_view": True, "analysed": True}
         knees.append({k: by_scan[scan][k] for k in tables.KNEE_KEYS} | grades)
     for row, planned in zip(anna.key, plan, strict=True):
         if row["reading"] == 1:
             table[truth[row["scan_id"]]["effusion"], planned["effusion"]] += 1
-    agreement, confusion = compare_raters(knees, readings)
+    tables.write_table(tmp_path / "knees.tsv", knees, tables.KNEES)
+    tables.write_text(tmp_path / "config.yaml", _FEW)
+    call = ["cohort", "--knees", tmp_path / "knees.tsv", "--readings", out, "--config", tmp_path / "config.yaml"]
+    assert cli.main([str(word) for word in (*call, "--results", tmp_path / "results")]) == 0
+    agreement = tables.read_table(tmp_path / "results/cohort/agreement.tsv", tables.AGREEMENT)
+    confusion = tables.read_table(tmp_path / "results/cohort/confusion.tsv", tables.CONFUSION)
     found = next(row for row in agreement if (row["comparison"], row["structure"], row["statistic"])
                  == ("machine with anna reading 1", "effusion", "weighted_kappa_quadratic"))  # fmt: skip
-    assert found["estimate"] == pytest.approx(kappa(table, "quadratic").estimate)
+    assert found["estimate"] == pytest.approx(kappa(table, "quadratic").estimate, rel=1e-5)
     counted = {(row["grade_a"], row["grade_b"]): row["n"] for row in confusion
                if (row["comparison"], row["structure"]) == ("machine with anna reading 1", "effusion")}  # fmt: skip
     assert counted == {(a, b): table[a, b] for a in range(4) for b in range(4)}
     assert any(row["comparison"] == "anna reading 1 with anna reading 2" for row in agreement)
+
+
+_FEW = "participants: none.tsv\nscans: none.tsv\nanalysis: {n_bootstrap: 0, n_imputations: 0}\n"
 
 
 def wait_for(folder, pattern):
@@ -395,37 +401,53 @@ def test_it_fits_a_small_screen_and_asks_nothing_of_the_network(profile, anna):
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_text_has_contrast(profile, anna, scheme):
-    """WCAG 2.1: at least 4.5 to 1 of every text against what is behind it, in both schemes."""
+    """In both schemes; also of the first words and of an answer that was given."""
     tab = profile.open(anna.url)
     tab.scheme(scheme)
     tab.wait("document.body.dataset.shown")
+    assert poor_contrast(tab) == []
     tab.key("Enter")
     tab.wait("!document.getElementById('start').open")
     tab.keys("0", "x")
-    poor = tab.js(
+    assert poor_contrast(tab) == []
+
+
+def test_everything_that_can_be_used_has_a_name_and_shows_where_the_keyboard_is(profile, anna):
+    """Names as the browser gives them to a screen reader; a focused control looks different from itself unfocused."""
+    tab = profile.open(anna.url)
+    tab.wait("document.body.dataset.shown")
+    assert nameless(tab) == []  # the first words
+    tab.key("Enter")
+    tab.wait("!document.getElementById('start').open")
+    assert nameless(tab) == []
+    tab.key("Tab")  # from here on the browser knows that somebody uses the keyboard
+    unseen = tab.js(
         """(() => {
-        const light = (colour) => {
-          const [r, g, b] = colour.map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-          return .2126 * r + .7152 * g + .0722 * b;
+        const look = (e) => {
+          const s = getComputedStyle(e);
+          return [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor].join();
         };
-        const parts = (text) => {
-          const v = text.match(/[\\d.]+/g).map(Number);
-          return [...v.slice(0, 3).map((x) => text.startsWith("color(") ? x * 255 : x), v[3] ?? 1];
-        };
-        const behind = (element) => {
-          const layers = [];
-          for (let e = element; e; e = e.parentElement) {
-            layers.unshift(parts(getComputedStyle(e).backgroundColor));
-            if (layers[0][3] === 1) break;
-          }
-          return layers.reduce((under, c) => under.map((u, i) => u * (1 - c[3]) + c[i] * c[3]), [255, 255, 255]);
-        };
-        const own = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-        const seen = (e) => own(e) && e.getClientRects().length && !e.disabled && !e.closest("dialog:not([open])");
-        return [...document.querySelectorAll("body *:not(script)")].filter(seen).map((e) => {
-          const ink = light(parts(getComputedStyle(e).color)), back = light(behind(e));
-          return [(Math.max(ink, back) + .05) / (Math.min(ink, back) + .05), e.id, e.textContent.trim().slice(0, 30)];
-        }).filter(([ratio]) => ratio < 4.5);
+        const all = [...document.querySelectorAll("button, textarea, input, a[href], [tabindex]")];
+        const reached = all.filter((e) => e.tabIndex >= 0 && !e.disabled && e.getClientRects().length);
+        return [reached.length, ...reached.filter((e) => {
+          document.activeElement.blur();
+          const before = look(e);
+          e.focus();
+          return document.activeElement === e && look(e) === before;
+        }).map((e) => e.id || e.className || e.outerHTML.slice(0, 60))];
         })()"""
     )
-    assert poor == []
+    assert unseen[0] > 10
+    assert unseen[1:] == []
+
+
+def test_it_needs_no_graphics_processor_nor_a_stand_in_for_one(profile, anna):
+    """This browser has neither, and the slice is painted all the same: its greys are not one grey."""
+    tab = begin(profile, anna)
+    assert tab.js("document.createElement('canvas').getContext('webgl') === null")
+    tab.js("kneeline.page.viewer.paint()")
+    shades = tab.js(
+        "(() => { const c = document.getElementById('canvas'), d = c.getContext('2d').getImageData(0, 0, c.width,"
+        " c.height).data; return new Set(d.filter((_, i) => i % 4 === 0)).size; })()"
+    )
+    assert shades > 20
