@@ -2,12 +2,13 @@
 
 import errno
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kneeline import chain, progress, steps, tables
+from kneeline import chain, progress, steps, tables, workers
 
 SCAN = tables.Scan("sub-1_ses-01_knee-L", "sub-1", "ses-01", "L", ("input",))
 
@@ -147,12 +148,50 @@ def test_a_scan_whose_process_dies_each_time_is_set_aside_and_the_next_version_t
     assert chain.process(SCAN, results)["status"] == "ok"
 
 
-def test_a_process_that_is_never_heard_of_again_counts_too(called):
-    """As SIGKILL leaves it: begun, not ended."""
+def lose_power(step, results):
+    """Begun, not ended, and nobody there to tell: as a node leaves it that dies with all its processes."""
+    if os.fork() == 0:
+        chain.STEPS[step] = lambda scan, results: os._exit(1)
+        try:
+            chain.process(SCAN, results)
+        finally:
+            os._exit(1)
+    os.wait()
+
+
+def test_a_node_that_fails_is_no_fault_of_the_scan_unless_it_never_ends(called):
     results = Path("results")
+    for times in range(chain.MOST_TRIES + 1):
+        lose_power("segment", results)
+        record = progress.read_record(results, SCAN.scan_id)
+        assert (record["running"]["step"], record["lost"], record["tries"]) == ("segment", times, 0)
+    assert chain.process(SCAN, results)["status"] == "ok"
+    assert progress.read_record(results, SCAN.scan_id)["lost"] == 0
+    progress.withdraw(results, SCAN.scan_id, "segment")
+    for _ in range(chain.MOST_LOST):
+        lose_power("segment", results)
+    row = chain.process(SCAN, results)
+    assert (row["reason_code"], row["stage"]) == ("process_died", "segment")
+    assert "lost with its job 9 times" in row["reason"]
+
+
+def die(scan, results):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_scan_that_kills_its_process_alone_is_set_aside_and_the_others_go_on(called, monkeypatch):
+    """As the kernel does when memory runs out: the process above it sees that and tells."""
+    results = Path("results")
+    other = replace(SCAN, scan_id="sub-2_ses-01_knee-L", participant_id="sub-2")
+    whole = chain.STEPS["score"]
+    monkeypatch.setitem(chain.STEPS, "score", lambda s, r: die(s, r) if s == SCAN else whole(s, r))
     for tries in range(1, chain.MOST_TRIES + 1):
-        progress.write_record(results, progress.read_record(results, SCAN.scan_id) | {"tries": tries})
-    assert chain.process(SCAN, results)["reason_code"] == "process_died"
+        assert dict(workers.each([SCAN], results, 1, start="fork")) == {SCAN: "its process died (signal 9)"}
+        record = progress.read_record(results, SCAN.scan_id)
+        assert (record["running"], record["lost"], record["tries"]) == (None, 0, tries)
+    told = dict(workers.each([SCAN, other], results, 1, start="fork"))
+    assert (told[SCAN]["reason_code"], told[other]["status"]) == ("process_died", "ok")
+    assert "died 3 times" in told[SCAN]["reason"]
 
 
 def test_a_full_disk_is_not_the_scans_doing(called):

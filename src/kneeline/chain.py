@@ -17,8 +17,11 @@ from kneeline import progress, steps, tables
 from kneeline.ingest.fingerprint import fingerprint
 from kneeline.tables import Row, Scan
 
-# So often a step may be begun and not be heard of again, before its scan is set aside.
+# So often a scan's process may die alone at a step, before the scan is set aside: then memory it is.
 MOST_TRIES = 3
+# So often it may be lost without a witness, together with what started it: a node that lost its power, a whole run that
+# was killed. That is no fault of the scan, unless it never ends.
+MOST_LOST = 9
 
 
 def _ingest(scan: Scan, results: Path) -> None:
@@ -54,14 +57,15 @@ STEPS: dict[str, Callable[..., None]] = {
 }
 
 
-def process(scan: Scan, results: Path, *, viewer: bool = True) -> Row:
-    """Take a scan through every step that is not current; its status at the end.
+def process(scan: Scan, results: Path, *, only: str | None = None, viewer: bool = True) -> Row:
+    """Take a scan through every step that is not current, or through one, done or not; its status at the end.
 
     viewer: whether the knee's page holds its slices.
     """
-    for step in STEPS:
-        run_step(step, scan, results, again=False, viewer=viewer)
-    return tables.read_status(results / "score", scan.scan_id)
+    for step in [only] if only else STEPS:
+        run_step(step, scan, results, again=bool(only), viewer=viewer)
+    stage = only if only in tables.INGEST_SCANS["stage"].allowed else "score"
+    return tables.read_status(results / stage, scan.scan_id)
 
 
 def run_step(step: str, scan: Scan, results: Path, *, again: bool = True, viewer: bool = True) -> None:
@@ -70,8 +74,9 @@ def run_step(step: str, scan: Scan, results: Path, *, again: bool = True, viewer
     Raises
     ------
     MemoryError, OSError
-        The machine's faults pass through. One that ends the process unheard, or runs out of memory, counts as a try: a
-        scan that does so time and again is set aside, so that it does not hold up all others for ever.
+        The machine's faults pass through. Running out of memory counts as a try, and so does a death of this process
+        that another one saw (`workers`): a scan that does so time and again is set aside, so that it does not hold up
+        all others for ever.
     UsageError
         If the step before has not been run.
     """
@@ -81,23 +86,21 @@ def run_step(step: str, scan: Scan, results: Path, *, again: bool = True, viewer
         record = progress.read_record(results, scan.scan_id)
         if not again and _is_current(step, record, needs, results):
             return
-        tried = record["tries"]
-        record |= {"running": {"step": step, "since": time.time()} | progress.here(), "tries": tried + 1}
+        if record["running"]:  # nobody holds the scan, and nobody told what became of whoever did
+            record["lost"] += 1
+        record["running"] = {"step": step, "since": time.time()} | progress.here()
         progress.write_record(results, record)
         start = time.monotonic()
         try:
-            if tried >= MOST_TRIES:
-                _set_aside(step, scan, results)
-            else:
-                STEPS[step](scan, results, **({"viewer": False} if step == "report" and not viewer else {}))
+            _do(step, scan, results, viewer, record)
         except BaseException as error:
             # It was heard of: stopped by somebody, or the disk is full. Only memory may be the scan's doing.
             with contextlib.suppress(OSError):
-                kept = tried + 1 if isinstance(error, MemoryError) else tried
-                progress.write_record(results, record | {"running": None, "tries": kept})
+                tries = record["tries"] + isinstance(error, MemoryError)
+                progress.write_record(results, record | {"running": None, "tries": tries})
             raise
         record["steps"][step] = {"needs": needs, "seconds": round(time.monotonic() - start, 3)}
-        record |= {"running": None, "tries": 0}
+        record |= {"running": None, "tries": 0, "lost": 0}
         if step in tables.INGEST_SCANS["stage"].allowed:
             record["outcome"] = progress.outcome_of(tables.read_status(results / step, scan.scan_id))
         progress.write_record(results, record)
@@ -120,12 +123,37 @@ def _is_current(step: str, record: dict, needs: dict, results: Path) -> bool:
     return bool(done) and done["needs"] == needs and progress.last_file(results, step, record["scan_id"]).exists()
 
 
-def _set_aside(step: str, scan: Scan, results: Path) -> None:
-    """Write what the step would have written of a scan that cannot be used."""
-    reason = (
-        f"expected this step to end, its process died {MOST_TRIES} times while at it, as when memory or time runs out; "
-        "give it more of both and try again with `kneeline rerun-failed`"
-    )
+def _do(step: str, scan: Scan, results: Path, viewer: bool, record: dict) -> None:
+    before = _status_before(step, scan, results)
+    if before["status"] == "quarantined":
+        # As each step does by itself, without importing what it works with: a refused scan costs next to nothing.
+        _write_refused(step, scan, results, before, f"set aside: {before['reason']}")
+    elif record["tries"] >= MOST_TRIES or record["lost"] >= MOST_LOST:
+        died = record["tries"] >= MOST_TRIES
+        reason = (
+            "expected this step to end, its process died {} times while at it, as when memory runs out; give it more"
+            if died
+            else "expected this step to end, it was lost with its job {} times, as when a node fails or a cluster ends "
+            "what takes too much; give it more memory and time"
+        ).format(record["tries"] if died else record["lost"])
+        reason += " and try again with `kneeline rerun-failed`"
+        told = {"status": "quarantined", "stage": step, "reason_code": "process_died", "reason": reason}
+        _write_refused(step, scan, results, before | told, reason)
+    else:
+        STEPS[step](scan, results, **({"viewer": False} if step == "report" and not viewer else {}))
+
+
+def _status_before(step: str, scan: Scan, results: Path) -> Row:
+    """Status of a scan as a step finds it."""
+    if step == "ingest":
+        names = ("scan_id", "participant_id", "session_id", "laterality")
+        return {"status": "ok"} | {name: getattr(scan, name) for name in names}
+    order = list(STEPS)
+    return tables.read_status(results / order[order.index(step) - 1], scan.scan_id)
+
+
+def _write_refused(step: str, scan: Scan, results: Path, status: Row, reason: str) -> None:
+    """Write what a step writes of a scan that is not used; the picture's marker holds the reason."""
     for path in (results / step).glob(f"{scan.scan_id}_*"):
         path.unlink()
     if step == "report":
@@ -135,15 +163,5 @@ def _set_aside(step: str, scan: Scan, results: Path) -> None:
         tables.write_text(progress.last_file(results, step, scan.scan_id), json.dumps(marker, indent=1) + "\n")
         return
     if step == "ingest":
-        status = {
-            "scan_id": scan.scan_id,
-            "participant_id": scan.participant_id,
-            "session_id": scan.session_id,
-            "laterality": scan.laterality,
-        }
         tables.write_table(results / step / f"{scan.scan_id}_series.tsv", [], tables.SERIES)
-    else:
-        order = list(STEPS)
-        status = tables.read_status(results / order[order.index(step) - 1], scan.scan_id)
-    status |= {"status": "quarantined", "stage": step, "reason_code": "process_died", "reason": reason}
     tables.write_status(results / step, status)

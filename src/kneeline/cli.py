@@ -440,22 +440,14 @@ def _process(arguments) -> int:
 
 
 def _outcomes(arguments, scans: list):
-    """Each scan with its status or what failed: one alone and single steps here, many in processes of their own."""
+    """Each scan with its status or what failed, done by processes that this one outlives."""
     from functools import partial
 
-    from kneeline import chain, tables, workers
+    from kneeline import chain, workers
 
-    viewer = not arguments.no_viewer
-    if arguments.only:
-        for scan in scans:
-            chain.run_step(arguments.only, scan, arguments.results, viewer=viewer)
-            stage = "score" if arguments.only == "report" else arguments.only
-            yield scan, tables.read_status(arguments.results / stage, scan.scan_id)
-    elif arguments.workers == len(scans) == 1:
-        yield scans[0], chain.process(scans[0], arguments.results, viewer=viewer)
-    else:
-        work = None if viewer else partial(chain.process, viewer=False)
-        yield from workers.each(scans, arguments.results, arguments.workers, work)
+    work = partial(chain.process, only=arguments.only, viewer=not arguments.no_viewer)
+    start = "fork" if len(scans) == 1 else "spawn"
+    yield from workers.each(scans, arguments.results, arguments.workers, work, start=start)
 
 
 def _scans_of_chunk(scans: list, chunk: str) -> list:

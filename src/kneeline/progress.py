@@ -42,11 +42,19 @@ def read_record(results: Path, scan_id: str) -> dict[str, Any]:
         found = json.loads(record_path(results, scan_id).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         found = {}
-    return {"scan_id": scan_id, "steps": {}, "outcome": None, "running": None, "tries": 0} | found
+    return {"scan_id": scan_id, "steps": {}, "outcome": None, "running": None, "tries": 0, "lost": 0} | found
 
 
 def write_record(results: Path, record: dict[str, Any]) -> None:
     write_text(record_path(results, record["scan_id"]), json.dumps(record, indent=1) + "\n")
+
+
+def count_death(results: Path, scan_id: str, pid: int | None) -> None:
+    """Record that this machine's process `pid` died while at a scan, as whoever outlived it saw."""
+    record = read_record(results, scan_id)
+    at_work = record["running"]
+    if at_work and (at_work["host"], at_work["pid"]) == (os.uname().nodename, pid):
+        write_record(results, record | {"running": None, "tries": record["tries"] + 1})
 
 
 def last_file(results: Path, step: str, scan_id: str) -> Path:

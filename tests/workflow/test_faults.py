@@ -72,7 +72,7 @@ def test_a_worker_killed_in_the_middle_of_a_step(scans, by_scan, tmp_path):
     assert told[scans[0]] == "its process died (signal 9)"
     assert told[scans[4]]["reason_code"] == "missing_path"
     record = progress.read_record(tmp_path, scans[0].scan_id)
-    assert (record["running"]["step"], record["tries"]) == ("segment", 1)
+    assert (record["running"], record["tries"], record["lost"]) == (None, 1, 0)
     assert not progress.anyone_at_work(tmp_path)
     ingested = (tmp_path / "ingest" / f"{scans[0].scan_id}_status.json").stat().st_mtime_ns
     assert chain.process(scans[0], tmp_path)["status"] == "ok"

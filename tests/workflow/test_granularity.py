@@ -5,6 +5,9 @@ import shutil
 from tests.workflow.conftest import all_files
 
 from kneeline import chain, collect, progress, tables, workers
+from kneeline.report.pictures import picture_scan
+from kneeline.score.run import score_scan
+from kneeline.segment.run import segment_scan
 
 REASONS = ["missing_slice", "laterality_conflict", "missing_path"]
 
@@ -20,6 +23,21 @@ def test_step_by_step_over_all_scans_gives_the_same_bytes(scans, by_scan, tmp_pa
         for scan in scans:
             chain.run_step(step, scan, tmp_path)
     assert all_files(tmp_path, scans) == all_files(by_scan, scans)
+
+
+def test_a_refused_scan_passes_through_the_later_steps_as_they_themselves_would_have_it(scans, by_scan, tmp_path):
+    """The chain spares itself their imports."""
+    refused = scans[2].scan_id
+    ingest = by_scan / "ingest"
+    segment_scan(refused, ingest, tmp_path / "segment")
+    score_scan(refused, ingest, tmp_path / "segment", tmp_path / "score")
+    picture_scan(refused, ingest, tmp_path / "segment", tmp_path / "score", tmp_path / "report")
+    found = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert len(found) == 3
+    for path in found:
+        assert (by_scan / path).read_bytes() == (tmp_path / path).read_bytes()
+    for stage in ("segment", "score", "report"):
+        assert len(list((by_scan / stage).rglob(f"{refused}_*"))) == 1
 
 
 def test_a_chunk_in_another_process_gives_the_same_bytes_and_the_same_stamp(scans, by_scan, tmp_path):
