@@ -60,6 +60,7 @@
   }
 
   function show() {
+    const held = here() && here().dataset.id;
     found = list.apply(all, state);
     made = 0;
     of("rows").replaceChildren();
@@ -75,6 +76,7 @@
     of("gallery").setAttribute("aria-pressed", String(state.view === "gallery"));
     grow();
     of("list").scrollTop = 0;
+    if (held) focus(found.findIndex((row) => row.id === held));
     const told = list.write(state);
     history.replaceState(null, "", told ? `#${told}` : location.pathname);
   }
@@ -88,7 +90,7 @@
   const target = (tr) => tr.querySelector("a") || tr;
   const here = () => document.activeElement && document.activeElement.closest("#rows tr");
   function focus(number) {
-    if (!found.length) return;
+    if (!found.length) return of("list").focus();
     const at = Math.max(0, Math.min(found.length - 1, number));
     if (at >= made) grow(at + CHUNK);
     const tr = of("rows").children[at];
