@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("read", _read, "make a page on which a reader grades knees blindly, or take a reading back")
     sub.usage = (
         "kneeline read RESULTS -o FOLDER --rater ID --seed N [--repeats SHARE] [--scans ID ...]\n"
-        "                     [--number N] [--serve]\n"
+        "                     [--number N] [--serve] [--assisted --after READINGS]\n"
         "       kneeline read FOLDER --serve [--port N]\n"
         "       kneeline read import KEY EXPORT ... -o readings.tsv"
     )
@@ -193,6 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--repeats", type=float, default=0.1, metavar="SHARE", help="share read twice (default: 0.1)")
     sub.add_argument("--scans", nargs="+", default=(), metavar="ID", help="only these (default: all complete)")
     sub.add_argument("--number", type=int, metavar="N", help="so many of them by chance, the same for one seed")
+    sub.add_argument("--assisted", action="store_true", help="a second phase, with the machine's results in view")
+    sub.add_argument("--after", type=Path, metavar="READINGS", help="of knees that this reader read blind: the table")
     sub.add_argument("--serve", action="store_true", help="serve the page on this computer and keep answers in a file")
     sub.add_argument("--port", type=int, default=0, help="port of --serve (default: any free one)")
 
@@ -550,7 +552,8 @@ def _report(arguments) -> int:
 
     config, results = read_config(arguments.config), arguments.results
     truth = results / "simulate" / "truth.tsv" if config["simulate"] else None
-    print(build_report(results, results / "report", config, truth))
+    readings = Path(config["readings"]) if config["readings"] else None
+    print(build_report(results, results / "report", config, truth, readings=readings))
     return DONE
 
 
@@ -572,6 +575,8 @@ def _read(arguments) -> int:
         number=arguments.number,
         serve=arguments.serve,
         port=arguments.port,
+        assisted=arguments.assisted,
+        after=arguments.after,
     )
 
 

@@ -68,41 +68,62 @@ def test_curves_and_refusals_are_on_the_page(built):
     assert hashlib.sha256((folder / "cohort/dose_response.tsv").read_bytes()).hexdigest() in text
 
 
-def test_a_tick_for_each_runner_of_the_model(built):
-    """23 knees are analysed, knee 8 has no signal grade: 22 runners, as the table's rows say."""
-    rug = re.search(r'<g id="dose-0-signal-grade-rug">(.*?)</g>', built[1], re.S)[1]
-    assert rug.count("<path") == 22
+def test_a_mark_for_each_knee_of_the_model(built):
+    """23 knees are analysed, knee 8 has no signal grade: 22, four of runners who do not land on the heel."""
+    marks = {
+        group: re.search(rf'<g id="dose-0-signal-grade-data-{group}">(.*?)</g>\n? *</g>', built[1], re.S)[1].count(
+            "<use"
+        )
+        for group in ("rearfoot", "other-strike")
+    }
+    assert marks == {"rearfoot": 18, "other-strike": 4}
 
 
-def test_runners_with_two_knees_or_a_gap_are_counted_as_the_model_counts_them():
+def test_the_data_stand_where_their_distance_says_and_none_hides_another():
+    values = [(20.0, 2, "rearfoot"), (60.0, 2, "rearfoot"), (60.0, 2, "rearfoot")]
+    svg = dose.plot_dose(curve("g", "linear"), values, 32, "d", "Dose", "grade")
+    group = re.search(r'<g id="d-data-rearfoot">(.*?)</g>\n? *</g>', svg, re.S)[1]
+    (x0, y0), (x1, y1), (x2, y2) = [
+        tuple(map(float, found)) for found in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', group)
+    ]
+    curves = drawn(svg, "linear-curve")  # at 20, 32 and 60 km
+    assert (x0, x1) == pytest.approx((curves[0][0], curves[2][0]), abs=0.01)
+    assert x1 == x2
+    assert y1 != y2
+
+
+def test_knees_with_a_gap_are_counted_as_the_model_counts_them():
     knee = {"participant_id": "a", "signal_grade": 1, "strike_style": "mixed", "weekly_distance_km": 30.0, "sex": "F"}
     knees = [knee, knee, {**knee, "participant_id": "b", "weekly_distance_km": 10.0}]
-    knees += [{**knee, "participant_id": "c", name: None} for name in ("signal_grade", "strike_style", "sex")]
-    assert dose.modelled_distances(knees, "signal_grade", ["sex"]) == [10.0, 30.0]
-    assert dose.modelled_distances(knees, "signal_grade", ["sex", "recorded_of_nobody"]) == [10.0, 30.0]
+    gaps = [{**knee, "participant_id": "c", name: None} for name in ("signal_grade", "strike_style", "sex")]
+    assert dose.modelled_knees([*knees, *gaps], "signal_grade", ["sex"]) == knees
+    assert dose.modelled_knees([*knees, *gaps], "signal_grade", ["sex", "recorded_of_nobody"]) == knees
 
 
 def test_fluid_counts_where_the_pouch_is_in_view():
     knee = {"participant_id": "a", "fluid_ml": 3.0, "pouch_in_view": True, "strike_style": "mixed"}
     knees = [{**knee, "weekly_distance_km": 30.0}]
-    knees += [{**knees[0], "participant_id": "b", "pouch_in_view": False}]
-    assert dose.modelled_distances(knees, "log_fluid_ml", []) == [30.0]
+    cut_off = {**knees[0], "participant_id": "b", "pouch_in_view": False}
+    assert dose.modelled_knees([*knees, cut_off], "log_fluid_ml", []) == knees
 
 
 def test_a_difference_has_a_plain_axis_around_zero():
     points = [
         {**row, "scale": "mean_difference"} for row in curve("total", "linear", [(20, -1.0), (32, 0.0), (60, 2.0)])
     ]
-    (x0, y0), (x1, y1), (x2, y2) = drawn(dose.plot_dose(points, [20.0], 32, "d", "Dose"), "linear-curve")
+    (x0, y0), (x1, y1), (x2, y2) = drawn(
+        dose.plot_dose(points, [(20.0, 1, "rearfoot")], 32, "d", "Dose", "score"), "linear-curve"
+    )
     assert (y0 - y1) / (y1 - y2) == pytest.approx(0.5, rel=1e-4)
 
 
 def test_the_axis_is_logarithmic_and_distances_are_to_scale():
-    svg = dose.plot_dose(curve("g", "linear"), [20.0, 60.0], 32, "d", "Dose")
+    values = [(20.0, 0, "rearfoot"), (60.0, 2, "other strike")]
+    svg = dose.plot_dose(curve("g", "linear"), values, 32, "d", "Dose", "grade")
     (x0, y0), (x1, y1), (x2, y2) = drawn(svg, "linear-curve")
     assert (x1 - x0) / (x2 - x1) == pytest.approx(12 / 28, rel=1e-4)
     assert (y0 - y1) / (y1 - y2) == pytest.approx(math.log(2) / math.log(4), rel=1e-4)
-    assert svg == dose.plot_dose(curve("g", "linear"), [20.0, 60.0], 32, "d", "Dose")
+    assert svg == dose.plot_dose(curve("g", "linear"), values, 32, "d", "Dose", "grade")
 
 
 def test_what_lies_beyond_the_axis_is_said(results, made):

@@ -73,7 +73,9 @@ def test_page_is_self_contained(built, reader):
         assert not any(name.startswith("on") for name in attrs)
         for name in ("src", "href"):
             if attrs.get(name):
-                assert attrs[name].startswith(("data:image/png;base64,", "#"))
+                # Pages beside this one may be linked, never loaded.
+                beside = name == "href" and attrs[name].startswith(("knees/", "index.html"))
+                assert beside or attrs[name].startswith(("data:image/png;base64,", "#"))
     policy = next(m["content"] for m in reader.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
 
@@ -83,7 +85,7 @@ def test_html_is_well_formed_and_links_lead_somewhere(reader):
     ids = [attrs["id"] for _, attrs in reader.tags if attrs.get("id")]
     assert len(ids) == len(set(ids))
     for attrs in [*reader.all("a"), *reader.all("use")]:
-        assert attrs["href"].removeprefix("#") in ids
+        assert attrs["href"].removeprefix("#") in ids or attrs["href"] == "index.html"
     for _, attrs in reader.tags:
         for value in attrs.values():
             for used in re.findall(r"url\(#([^)]+)\)", value or ""):
@@ -163,7 +165,8 @@ def test_simulated_knees_are_announced_and_validated(reader):
 
 def test_real_data_has_no_simulation_notice_and_no_validation(results, tmp_path, made):
     text = page.build_report(results[0], tmp_path, {**made.CONFIG, "simulate": None}).read_text(encoding="utf-8")
-    assert "simulated." not in text
+    assert "These knees are simulated" not in text
+    assert "The knees are simulated" not in text
     assert 'id="validation"' not in text
 
 
@@ -230,18 +233,26 @@ def test_knees_without_exposures_are_counted_as_the_cohort_counted_them(results,
 
 
 def test_page_stays_small_and_names_what_it_leaves_out(results, tmp_path, monkeypatch, made):
-    """With room for two pictures, the knee to be looked at keeps its place."""
+    """With room for two pictures, the knees that stand for a grade come first, then the knee to be looked at."""
     folder, truth = results
     sizes = [p.stat().st_size for p in (folder / "report").glob("*_overlay.png")]
     monkeypatch.setattr(knees, "PICTURE_BYTES", 2 * max(sizes))
-    monkeypatch.setattr(knees, "MAX_KNEES_SHOWN", 10)
-    path = page.build_report(folder, folder / "report", made.CONFIG, truth)
-    text = path.read_text(encoding="utf-8")
+    text = page.build_report(folder, folder / "report", made.CONFIG, truth).read_text(encoding="utf-8")
     assert text.count("<img ") == 2
-    assert text.count('<article class="knee"') == 10
+    assert text.count('<article class="knee"') == 22
+    assert "1 more knee is in the table above" in text
     assert re.search(r"<article.*?sub-008.*?</article>", text, re.S)
-    assert "13 more knees are in the table above" in text
-    assert text.count('class="id"><a') + text.count('class="id">sub') >= 23
+
+
+def test_a_large_cohort_shows_the_knees_that_stand_for_a_grade_and_a_line_of_every_other(results, monkeypatch, made):
+    folder, truth = results
+    monkeypatch.setattr(knees, "SMALL_COHORT", 22)
+    text = page.build_report(folder, folder / "report", made.CONFIG, truth).read_text(encoding="utf-8")
+    chosen = set(re.findall(r"<h4>(sub-\d+)", text))
+    assert 4 <= len(chosen) <= 16
+    assert f"{23 - len(chosen)} more knees are in the table above" in text
+    table = re.search(r"All scored knees:.*?</table>", text, re.S)[0]
+    assert table.count("<tr>") == 1 + 23
 
 
 def test_26_full_pictures_fit_into_ten_megabytes():

@@ -84,13 +84,22 @@ def test_grade_groups_count_every_knee_once():
         knee("rearfoot", 32.0, 2), knee("rearfoot", 31.9, 0), knee("forefoot", 50.0, None), knee("midfoot", 50.0, 3),
         knee(None, None, 1),
     ]  # fmt: skip
-    groups = dict(plots.grade_groups(rows, "signal_grade", 32))
-    assert groups["rearfoot, 32 km or more"] == [0, 0, 1, 0, 0]
-    assert groups["rearfoot, below 32 km"] == [1, 0, 0, 0, 0]
-    assert groups["other strike, 32 km or more"] == [0, 0, 0, 1, 1]
-    assert groups["strike n/a, distance n/a"] == [0, 1, 0, 0, 0]
-    assert groups["all knees"] == [1, 1, 1, 1, 1]
-    assert len(groups) == 5  # no empty group
+    groups = {(block, name): counts for block, name, counts in plots.grade_groups(rows, "signal_grade", 32)}
+    assert groups["both", "rearfoot, 32 km or more"] == [0, 0, 1, 0, 0]
+    assert groups["both", "rearfoot, below 32 km"] == [1, 0, 0, 0, 0]
+    assert groups["both", "other strike, 32 km or more"] == [0, 0, 0, 1, 1]
+    assert groups["both", "strike n/a, distance n/a"] == [0, 1, 0, 0, 0]
+    assert groups["strike", "rearfoot"] == [1, 0, 1, 0, 0]
+    assert groups["distance", "32 km or more"] == [0, 0, 1, 1, 1]
+    for block in ("all", "strike", "distance", "both"):
+        members = [counts for (name, _), counts in groups.items() if name == block]
+        assert [sum(column) for column in zip(*members, strict=True)] == [1, 1, 1, 1, 1]
+    assert [block for block, _ in groups].count("both") == 4  # no empty group
+
+
+def test_a_block_that_repeats_the_one_before_is_left_out():
+    groups = plots.grade_groups([knee("rearfoot", 40.0, 1)] * 3, "signal_grade", 32)
+    assert groups == [("all", "all knees", [0, 3, 0, 0, 0])]
 
 
 def test_groups_are_those_of_the_tables():

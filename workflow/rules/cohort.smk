@@ -34,6 +34,7 @@ rule cohort:
         dose_response="results/cohort/dose_response.tsv",
         agreement="results/cohort/agreement.tsv",
         confusion="results/cohort/confusion.tsv",
+        read_values="results/cohort/read_values.tsv",
         machine_error="results/cohort/machine_error.tsv",
         published="results/cohort/published.tsv",
         claims="results/cohort/claims.tsv",

@@ -2,6 +2,7 @@ rule report:
     input:
         cohort=rules.cohort.output,
         config="results/config.json",
+        readings=settings["readings"] or [],
         tables=rules.collect.output,
         pictures=of_all_scans("report"),
     output:

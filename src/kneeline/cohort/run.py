@@ -19,6 +19,7 @@ from kneeline.cohort.machine_error import machine_error_rows
 from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
+from kneeline.cohort.read_values import read_values
 from kneeline.cohort.relate import has_outcome, relate
 from kneeline.cohort.settings import DISTANCE, Settings, read_settings
 from kneeline.cohort.table_one import table_one
@@ -110,6 +111,7 @@ def _write(
         (tables.CLAIMS, [vars(claim) for claim in CLAIMS]),
         (tables.AGREEMENT, agreement),
         (tables.CONFUSION, confusion),
+        (tables.READ_VALUES, read_values(scored, read)),
         (tables.MACHINE_ERROR, machine_error_rows(knees, read, settings)),
     ]
     for table, rows in written:

@@ -143,6 +143,7 @@ class Block:
 
     title: str
     method: str | None
+    caution: str | None  # what holds for every estimate of the model
     view: View
 
 
@@ -153,37 +154,56 @@ class Outcome:
     name: str
     blocks: tuple[Block, ...]
 
+    @property
+    def n(self) -> int:
+        return sum(len(block.view.rows) for block in self.blocks)
+
 
 def model_blocks(rows: Sequence[Row]) -> list[Outcome]:
     """Every row of ESTIMATES, gathered by outcome and model in the order of the table."""
     columns: list[Spec] = [
         ("term", lambda r: words.term_words(r["term"])),
-        ("quantity", lambda r: (r["scale"] or MISSING).replace("_", " ")),
+        ("quantity", lambda r: (r["scale"] or MISSING).replace("_", "\xa0")),
         ("estimate", _estimate_cell),
         ("95 % interval", lambda r: Cell(words.interval(r["ci_low"], r["ci_high"]), True)),
         ("p", lambda r: Cell(words.p_value(r["p_value"]), True)),
         *([("p, adjusted", _adjusted_cell)] if any(row.get("p_adjusted") is not None for row in rows) else []),
         ("runners", lambda r: Cell(words.cell(r["n_participants"]), True)),
         ("knees", lambda r: Cell(words.cell(r["n_knees"]), True)),
-        ("reason or caution", lambda r: r["reason"] or r.get("warnings") or ""),
     ]
     outcomes: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         outcomes.setdefault(plots.outcome_words(row["outcome"]), {}).setdefault(row["model"], []).append(row)
     return [
-        Outcome(
-            name,
-            tuple(
-                Block(
-                    plots.model_words(model),
-                    "; ".join(dict.fromkeys(row["method"] for row in members if row["method"])) or None,
-                    view(plots.model_words(model), columns, members),
-                )
-                for model, members in models.items()
-            ),
-        )
+        Outcome(name, tuple(_block(model, members, columns) for model, members in models.items()))
         for name, models in outcomes.items()
     ]
+
+
+def _block(model: str, rows: Sequence[Row], columns: Sequence[Spec]) -> Block:
+    """What is to be said of every estimate of a model is said once, above them."""
+    said = [_parts(row.get("warnings")) for row in rows if row["status"] == "estimated" and row.get("warnings")]
+    shared = [part for part in said[0] if all(part in parts for parts in said)] if len(said) > 1 else []
+    reasons = {row["reason"] for row in rows if row["status"] == "refused"}
+    if len(rows) > 1 and len(reasons) == 1 and all(row["status"] == "refused" for row in rows):
+        shared = [words.refusal(reasons.pop())]
+
+    def caution(row: Row) -> str:
+        own = [part for part in _parts(row.get("warnings")) if part not in shared]
+        reason = words.refusal(row["reason"]) if row["reason"] else "; ".join(own)
+        return "" if reason in shared else reason
+
+    methods = dict.fromkeys(row["method"] for row in rows if row["method"])
+    return Block(
+        plots.model_words(model),
+        "; ".join(methods) or None,
+        f"All terms: {'; '.join(shared)}" if shared else None,
+        view(plots.model_words(model), [*columns, ("reason or caution", caution)], rows),
+    )
+
+
+def _parts(text: str | None) -> list[str]:
+    return text.split("; ") if text else []
 
 
 def _adjusted_cell(row: Row) -> Cell:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kneeline.report import plots, words
+from kneeline.report.agreement_plots import plot_differences
 from kneeline.report.validation import REGIONS, Validation
 from kneeline.report.views import Cell, fixed, grade_cell, ml, view
+from kneeline.statistics.agreement import ValueAgreement
 from kneeline.tables import MISSING
 
 
@@ -20,6 +24,7 @@ def validation_block(checked: Validation) -> dict[str, Any]:
             *((a.name, plots.plot_confusion(a, f"confusion-{k}")) for k, a in enumerate(checked.grades)),
             *((a.name, plots.plot_volumes(a, f"volumes-{k}")) for k, a in enumerate(checked.volumes) if a.n),
         ],
+        "differences": [(a.name, _differences(a, k)) for k, a in enumerate(checked.volumes) if a.limit_low is not None],
         "grades": view(
             "Grades, predicted against true",
             [
@@ -49,7 +54,7 @@ def validation_block(checked: Validation) -> dict[str, Any]:
         "knees": view(
             "Each simulated knee",
             [
-                ("scan", lambda k: k["scan_id"]),
+                ("scan", lambda k: Cell(k["scan_id"], kind="id")),
                 ("contrast", lambda k: k["contrast"]),
                 ("slice (mm)", lambda k: k["slice_thickness_mm"]),
                 ("side true", lambda k: k["true_side"]),
@@ -68,6 +73,14 @@ def validation_block(checked: Validation) -> dict[str, Any]:
             checked.knees,
         ),
     }
+
+
+def _differences(a: ValueAgreement, k: int) -> str:
+    """Found less true against their mean."""
+    lines = ((a.bias, a.bias_low, a.bias_high), (a.limit_low, None, None), (a.limit_high, None, None))
+    what = f"{a.name} ({a.unit})"
+    pairs = np.column_stack([a.predicted, a.true])
+    return plot_differences(pairs, lines, what, f"differences-true-{k}", what, "found less true")
 
 
 def _form(unit: str) -> str:

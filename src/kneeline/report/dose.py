@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from kneeline import tables
 from kneeline.report.gather import Results
-from kneeline.report.plots import BLUE, GRID, ORANGE, SOFT, outcome_words, render
+from kneeline.report.plots import BLUE, GRID, ORANGE, SOFT, STRIKE_LOOKS, outcome_words, render, strike_group
 from kneeline.report.words import estimate, interval
 from kneeline.tables import Row
 
@@ -22,6 +22,9 @@ SCALES = {
     "mean_ratio": "ratio of geometric means of",
     "mean_difference": "difference of mean",
 }
+MEASURED = {"log_fluid_ml": "fluid_ml"}  # the column that an outcome is made of
+VALUE_NAMES = {"log_fluid_ml": "joint fluid (mL)", "signal_grade": "grade", "effusion_grade": "grade"}
+Value = tuple[float, float, str]
 _LOOKS = (
     ("linear", "straight line", ORANGE, (0, (5, 2))),
     ("spline", "restricted cubic spline", BLUE, "solid"),
@@ -53,43 +56,46 @@ def dose_figures(found: Results, config: Mapping[str, Any]) -> list[Dose]:
                 Dose(name, None, f"{name[:1].upper()}{name[1:]}: no curve, refused ({why}). {beside}".strip())
             )
             continue
-        runners = modelled_distances(found.analysed, outcome, config["analysis"]["adjustment"]["main"])
+        knees = modelled_knees(found.analysed, outcome, config["analysis"]["adjustment"]["main"])
         what = SCALES[points[0]["scale"]]
         title = f"Adjusted {what} {name} along weekly distance, straight and as a spline"
-        plot = plot_dose(points, runners, config["analysis"]["distance_cut_km"], f"dose-{k}-{outcome}", title)
+        column = MEASURED.get(outcome, outcome)
+        values = [(row["weekly_distance_km"], row[column], strike_group(row)) for row in knees]
+        cut = config["analysis"]["distance_cut_km"]
+        plot = plot_dose(points, values, cut, f"dose-{k}-{outcome}", title, VALUE_NAMES.get(outcome, name))
         entries.append(Dose(name, plot, f"{_caption(points, name)} {beside}".strip()))
     return entries
 
 
-def modelled_distances(knees: Sequence[Row], outcome: str, adjust: Sequence[str]) -> list[float]:
-    """Weekly distance (km) of each runner with a knee that is complete for the adjusted model."""
+def modelled_knees(knees: Sequence[Row], outcome: str, adjust: Sequence[str]) -> list[Row]:
+    """The knees that are complete for the adjusted model."""
     # A covariate that is recorded of nobody was left out of the model.
     recorded = [name for name in adjust if any(row.get(name) is not None for row in knees)]
     needed = ("strike_style", "weekly_distance_km", *recorded)
     known = [row for row in knees if all(row.get(name) is not None for name in needed)]
     if outcome == "log_fluid_ml":
-        seen = [row for row in known if row.get("pouch_in_view") and row.get("fluid_in_view") is not False]
-        complete = [row for row in seen if row.get("fluid_ml") is not None]
-    else:
-        complete = [row for row in known if row.get(outcome) is not None]
-    return sorted({row["participant_id"]: row["weekly_distance_km"] for row in complete}.values())
+        known = [row for row in known if row.get("pouch_in_view") and row.get("fluid_in_view") is not False]
+    return [row for row in known if row.get(MEASURED.get(outcome, outcome)) is not None]
 
 
-def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, name: str, title: str) -> str:
-    """Both curves with 95 % bands (ratios on a log axis), the cut as a dashed line, a tick for each runner below.
+def plot_dose(
+    points: Sequence[Row], values: Sequence[Value], cut_km: float, name: str, title: str, value_name: str
+) -> str:
+    """Both curves with 95 % bands (ratios on a log axis), the cut as a dashed line, and below them the data.
 
     Parameters
     ----------
     points
         Rows of DOSE_RESPONSE of one outcome.
-    runners
-        Weekly distances (km), one a runner.
+    values
+        Weekly distance (km), outcome and strike group of each knee in the model.
     """
 
     ratio_scale = points[0]["scale"] != "mean_difference"
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.09, 0.15, 0.87, 0.74))
+        axes = figure.add_axes((0.09, 0.46, 0.87, 0.47))
+        data = figure.add_axes((0.09, 0.11, 0.87, 0.29), sharex=axes)
         if ratio_scale:
             axes.set_yscale("log")
             axes.set_ylim(*SPAN)
@@ -114,16 +120,45 @@ def plot_dose(points: Sequence[Row], runners: Sequence[float], cut_km: float, na
             f"{cut_km:g} km", (cut_km, 1), xycoords=("data", "axes fraction"), xytext=(4, -10),
             textcoords="offset points", color=SOFT, fontsize=9.5,
         )  # fmt: skip
-        axes.vlines(
-            runners, 0, 0.045, transform=axes.get_xaxis_transform(), color=SOFT, linewidth=1.2, alpha=0.8, gid="rug"
-        )
+        _draw_data(data, values, value_name)
+        data.axvline(cut_km, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_xlim(left=0)
-        axes.set_xlabel("weekly distance (km)")
+        axes.tick_params(axis="x", labelbottom=False)
+        data.set_xlabel("weekly distance (km)")
         what = _short(points[0]["scale"])
         axes.set_ylabel(f"{what}, log scale" if ratio_scale else what)
         axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
 
-    return render(name, title, 760, 340, draw)
+    return render(name, title, 680, 410, draw)
+
+
+def _draw_data(axes, values: Sequence[Value], name: str) -> None:
+    """A mark a knee; knees of one grade are spread up and down, in the order of their distance, so that none hides."""
+    graded = all(float(value).is_integer() for _, value, _ in values) and max((v for _, v, _ in values), default=0) <= 8
+    for group, (marker, colour) in STRIKE_LOOKS.items():
+        chosen = sorted((km, value) for km, value, strike in values if strike == group)
+        if not chosen:
+            continue
+        spread = [0.11 * (k % 5 - 2) if graded else 0.0 for k in range(len(chosen))]
+        face = {"facecolor": colour} if marker != "x" else {"color": colour}
+        axes.scatter(
+            [km for km, _ in chosen], [value + more for (_, value), more in zip(chosen, spread, strict=True)],
+            s=20 if len(values) <= 300 else 8, marker=marker, linewidth=0.8, alpha=0.75, label=group,
+            gid=f"data-{group.replace(' ', '-')}",
+            **face,
+        )  # fmt: skip
+    if graded:
+        top = int(max((value for _, value, _ in values), default=0))
+        axes.set_ylim(-0.5, max(top, 1) + 0.5)
+        axes.set_yticks(range(max(top, 1) + 1))
+    else:
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=4)
+    axes.set_ylabel(name)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            ncols=3, loc="upper right", bbox_to_anchor=(1, 1.16), borderaxespad=0, fontsize=9, handletextpad=0.2
+        )
 
 
 def _caption(points: Sequence[Row], name: str) -> str:
@@ -135,7 +170,7 @@ def _caption(points: Sequence[Row], name: str) -> str:
         f"Weekly distance against {name}: adjusted {SCALES[first['scale']]} {name}, against "
         f"{first['reference_km']:g} km a week; bands are pointwise 95 % intervals"
         f"{', cut off at the edge of the figure' if beyond else ''}; {first['n_participants']} runners, "
-        f"{first['n_knees']} knees, a tick below for each runner. Where ticks are few the curves rest on little."
+        f"{first['n_knees']} knees, each a mark below. Where marks are few the curves rest on little."
     )
 
 

@@ -16,7 +16,7 @@ _TABLES: Sequence[Table] = (
     tables.INGEST_SCANS, tables.SERIES, tables.QUALITY, tables.SEGMENT, tables.MENISCUS, tables.EXTRUSION,
     tables.EFFUSION, tables.CARTILAGE, tables.MARROW, tables.KNEES, tables.RUNNERS, tables.FLOW, tables.TABLE_ONE,
     tables.PREVALENCE, tables.JOINT_CELLS, tables.DOSE_RESPONSE, tables.ESTIMATES, tables.PUBLISHED, tables.CLAIMS,
-    tables.AGREEMENT, tables.CONFUSION, tables.MACHINE_ERROR,
+    tables.AGREEMENT, tables.CONFUSION, tables.READ_VALUES, tables.MACHINE_ERROR,
 )  # fmt: skip
 
 
@@ -31,11 +31,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Results:
-    """Rows by table name (`"cohort/estimates"`), pictures by scan id, checksums by file."""
+    """Rows by table name (`"cohort/estimates"`), pictures by scan id, checksums by file.
+
+    `sidecars` hold what the scanner said of each image (`ingest/SCAN_image.json`), `networks` what outlined each
+    (`segment/SCAN_dseg.json`), by scan id; a file that is not there leaves no entry.
+    """
 
     rows: dict[str, list[Row]]
     pictures: dict[str, Picture] = field(default_factory=dict)
     checksums: list[tuple[str, str]] = field(default_factory=list)
+    sidecars: dict[str, dict] = field(default_factory=dict)
+    networks: dict[str, dict] = field(default_factory=dict)
+    pages: frozenset[str] = frozenset()  # scans with a page of their own beside the report
 
     def __getitem__(self, table: Table) -> list[Row]:
         return self.rows.get(table.name, [])
@@ -76,8 +83,9 @@ def _key(row: Row) -> tuple:
     return tuple(row[k] for k in tables.KNEE_KEYS)
 
 
-def gather(results: Path, pictures: Path, truth: Path | None = None) -> Results:
-    """Read the tables under `results`, the pictures in `pictures`, and the truth of simulated knees if there is any.
+def gather(results: Path, pictures: Path, truth: Path | None = None, readings: Path | None = None) -> Results:
+    """Read the tables under `results`, the pictures in `pictures`, the truth of simulated knees and the readers' table
+    if there are any.
 
     Raises
     ------
@@ -95,9 +103,22 @@ def gather(results: Path, pictures: Path, truth: Path | None = None) -> Results:
     if truth is not None and Path(truth).exists():
         rows[tables.TRUTH.name] = tables.read_table(truth, tables.TRUTH)
         checksums.append(("simulate/truth.tsv", hashlib.sha256(Path(truth).read_bytes()).hexdigest()))
+    if readings is not None and Path(readings).exists():
+        rows[tables.READINGS.name] = tables.read_table(readings, tables.READINGS)
+        checksums.append((f"{Path(readings).name} (readings)", hashlib.sha256(Path(readings).read_bytes()).hexdigest()))
     scans = rows.get(tables.INGEST_SCANS.name, [])
     found = {row["scan_id"]: read_picture(row["scan_id"], Path(pictures)) for row in scans}
-    return Results(rows, found, checksums)
+    good = [row["scan_id"] for row in scans if row["status"] == "ok"]
+    sidecars = _notes(good, results / "ingest", "image")
+    networks = _notes(good, results / "segment", "dseg")
+    pages = frozenset(scan for scan in good if (Path(pictures) / "knees" / f"{Path(scan).name}.html").is_file())
+    return Results(rows, found, checksums, sidecars, networks, pages)
+
+
+def _notes(scans: Sequence[str], folder: Path, what: str) -> dict[str, dict]:
+    """`FOLDER/SCAN_WHAT.json` of each scan that has one."""
+    paths = {scan: folder / f"{scan}_{what}.json" for scan in scans if Path(scan).name == scan}
+    return {scan: json.loads(path.read_text(encoding="utf-8")) for scan, path in paths.items() if path.is_file()}
 
 
 def read_picture(scan_id: str, folder: Path) -> Picture:

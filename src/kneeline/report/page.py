@@ -6,16 +6,13 @@ from a table is escaped by the template.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
-from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
-from pathlib import Path, PurePath, PureWindowsPath
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kneeline import __version__, labels, tables
 from kneeline.report import machine_error, plots, published, readers, summary, words
+from kneeline.report.agreement_plots import confusion_plots, difference_plots
 from kneeline.report.analysis import (
     grades_view,
     joint_cells_view,
@@ -25,23 +22,42 @@ from kneeline.report.analysis import (
     table_one_view,
 )
 from kneeline.report.appendix import validation_block
+from kneeline.report.cases import RULE, choose_cases
+from kneeline.report.checklist import Checklist, checklist_view, checklists
 from kneeline.report.dose import dose_figures
 from kneeline.report.flow import draw_flow, trace_steps
 from kneeline.report.gather import Results, gather
+from kneeline.report.images import (
+    acquisition_view,
+    quality_summary,
+    quality_view,
+    set_aside_counts,
+    set_aside_view,
+    structures_view,
+    verdict_words,
+)
 from kneeline.report.index_page import write_index
-from kneeline.report.knees import glance_view, knee_cards
+from kneeline.report.knees import cases_view, glance_view, knee_cards
+from kneeline.report.methods import methods, refusals_view
+from kneeline.report.provenance import citation, networks_view, provenance, shown_config
+from kneeline.report.references import REFERENCES
 from kneeline.report.validation import validate
-from kneeline.report.views import Cell, View, fixed, ml, plain, view
-from kneeline.tables import MISSING, Row
+from kneeline.report.views import Cell, plain, view
+from kneeline.tables import MISSING
 
-LIBRARIES = (
-    "numpy", "scipy", "nibabel", "pydicom", "python-gdcm", "SimpleITK", "scikit-image", "onnxruntime", "pandas",
-    "statsmodels", "matplotlib", "pillow", "jinja2", "snakemake",
-)  # fmt: skip
+# A table of a line a scan is shown whole up to so many lines, beyond it its file is named.
+MOST_LINES = 200
+# The table of all knees is on the page however long it is; on paper up to so many lines.
+MOST_ON_PAPER = 60
 
 
 def build_report(
-    results: Path, out: Path, config: Mapping[str, Any], truth: Path | None = None, model: Path | None = None
+    results: Path,
+    out: Path,
+    config: Mapping[str, Any],
+    truth: Path | None = None,
+    model: Path | None = None,
+    readings: Path | None = None,
 ) -> Path:
     """Write `out/report.html` from the tables under `results` and the pictures in `out`; return its path.
 
@@ -53,10 +69,12 @@ def build_report(
         Truth table of simulated knees; adds the validation appendix.
     model
         The network's file, whose checksum is shown; by default the one in the package.
+    readings
+        What readers graded, if anybody did: says who read how, and gives the points of the agreement plots.
     """
     import jinja2
 
-    found = gather(Path(results), Path(out), truth)
+    found = gather(Path(results), Path(out), truth, readings)
     write_index(found, Path(out), simulated=bool(config.get("simulate")))
     folder = Path(__file__).parent
     environment = jinja2.Environment(
@@ -82,7 +100,9 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
     """Everything the template shows."""
     knees = found.analysed
     cut_km = config["analysis"]["distance_cut_km"]
-    cards, not_shown = knee_cards(found)
+    cases = choose_cases(found)
+    cards, other_cards, not_shown = knee_cards(found, cases)
+    written = methods(found, config)
     checked = validate(found)
     return {
         "version": __version__,
@@ -93,8 +113,13 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
             summary.what_it_cannot_show(found),
         ],
         "facts": facts(found),
+        "methods": written,
+        "refusals": refusals_view(found),
         "flow": draw_flow(trace_steps(found)),
         "set_aside": set_aside_view(found),
+        "set_aside_counts": set_aside_counts(found),
+        "acquisition": acquisition_view(found),
+        "quality_summary": quality_summary(found),
         "cohort_flow": plain("Flow as the cohort analysis counted it", tables.FLOW, found[tables.FLOW]),
         "quality": quality_view(found),
         "series": plain(
@@ -106,9 +131,12 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         "structures": structures_view(found),
         "verdicts": verdict_words(found),
         "colours": [(label.label_name.replace("_", " "), labels.color(label)) for label in labels.Label if label],
+        "case_rule": RULE,
+        "cases": cases_view(cases, cards),
         "cards": cards,
+        "other_cards": other_cards,
         "not_shown": not_shown,
-        "glance": glance_view(found, cards),
+        "glance": glance_view(found, [*cards, *other_cards]),
         "prevalence": grades_view(found),
         "prevalence_full": prevalence_view(found),
         "rules": rules_view(),
@@ -143,6 +171,7 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
             make(found[tables.PUBLISHED])
             for make in (published.counts_view, published.groups_view, published.tests_view)
         ],
+        "published_plot": published.plot_counts(found[tables.PUBLISHED]),
         "published_full": plain("Every quantity that was computed", tables.PUBLISHED, found[tables.PUBLISHED]),
         "claims": plain("Claims beside evidence", tables.CLAIMS, found[tables.CLAIMS]),
         "agreement": [
@@ -153,6 +182,8 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         "agreement_notes": readers.notes(found[tables.AGREEMENT]),
         "agreement_full": plain("Every coefficient, with its method", tables.AGREEMENT, found[tables.AGREEMENT]),
         "confusion": readers.confusion_view(found[tables.CONFUSION]),
+        "confusion_plots": confusion_plots(found[tables.CONFUSION]),
+        "difference_plots": difference_plots(found),
         "machine_error": [
             made
             for make in (machine_error.prevalence_view, machine_error.odds_ratio_view, machine_error.difference_view)
@@ -184,13 +215,21 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
             for table in tables.TABLES
         ],
         "provenance": provenance(config, model),
-        "config": json.dumps(_without_places(config), indent=2, ensure_ascii=False),
+        "config": shown_config(config),
+        "networks": networks_view(found),
+        "citation": citation(found, config),
         "checksums": view(
             "Tables that this page was made from",
             [("file", lambda r: r[0]), ("SHA-256", lambda r: Cell(r[1], kind="hash"))],
             found.checksums,
         ),
+        "checklists": [(each.name, _counts(each), checklist_view(each)) for each in checklists(found, config)],
+        "checklist_references": " and ".join(
+            f"[{written.references.index(REFERENCES[key]) + 1}]" for key in ("strobe", "claim")
+        ),
         "MISSING": MISSING,
+        "MOST_LINES": MOST_LINES,
+        "MOST_ON_PAPER": MOST_ON_PAPER,
     }
 
 
@@ -202,67 +241,6 @@ def facts(found: Results) -> list[tuple[str, str]]:
         (str(len(found.set_aside)), "set aside"),
         (str(len({row["participant_id"] for row in found.analysed})), "runners analysed"),
     ]
-
-
-def set_aside_view(found: Results) -> View:
-    return view(
-        "Scans that were set aside, and why",
-        [
-            ("scan", lambda r: Cell(r["scan_id"], kind="id")),
-            ("at", lambda r: r["stage"]),
-            ("rule", lambda r: Cell(r["reason_code"] or MISSING, kind="code")),
-            ("reason", lambda r: r["reason"]),
-        ],
-        found.set_aside,
-    )
-
-
-def quality_view(found: Results) -> View:
-    return plain(
-        "Image quality of each scan that went on", tables.QUALITY, found[tables.QUALITY],
-        skip=("participant_id", "session_id"),
-    )  # fmt: skip
-
-
-def structures_view(found: Results) -> View:
-    """Median volume and confidence of each structure over the knees, lowest and highest volume beside it."""
-    from statistics import median
-
-    groups: dict[str, list[Row]] = {}
-    for row in found[tables.SEGMENT]:
-        groups.setdefault(row["structure"] or MISSING, []).append(row)
-
-    def of(rows: Sequence[Row], column: str, take: Callable) -> float | None:
-        values = [row[column] for row in rows if row[column] is not None]
-        return take(values) if values else None
-
-    return view(
-        "Volume and confidence of each structure over the knees",
-        [
-            ("structure", lambda g: g[0].replace("_", " ")),
-            ("knees", lambda g: sum(row["volume_mm3"] is not None for row in g[1])),
-            ("median volume (mL)", lambda g: fixed(ml(of(g[1], "volume_mm3", median)), ".2f")),
-            ("lowest (mL)", lambda g: fixed(ml(of(g[1], "volume_mm3", min)), ".2f")),
-            ("highest (mL)", lambda g: fixed(ml(of(g[1], "volume_mm3", max)), ".2f")),
-            ("median confidence", lambda g: fixed(of(g[1], "confidence", median), ".2f")),
-            ("lowest confidence", lambda g: fixed(of(g[1], "confidence", min), ".2f")),
-        ],
-        list(groups.items()),
-    )
-
-
-def verdict_words(found: Results) -> str:
-    counts = {v: sum(row["verdict"] == v for row in found.good) for v in ("ok", "review", "unusable", None)}
-    names = {
-        "ok": "may be used",
-        "review": "should be looked at",
-        "unusable": "cannot be used",
-        None: "have no verdict",
-    }
-    return ", ".join(f"{n} {names[v]}" for v, n in counts.items() if n) or "there are none"
-
-
-# --- the end ----------------------------------------------------------------------------------------------------------
 
 
 def _values(column: tables.Column) -> str:
@@ -280,33 +258,6 @@ def _values(column: tables.Column) -> str:
     return ""
 
 
-def provenance(config: Mapping[str, Any], model: Path | None) -> View:
-    """Versions, checksum of the network, seeds. Nothing of when or where."""
-    lines = [("kneeline", __version__), ("Python", platform.python_version())]
-    for name in LIBRARIES:
-        try:
-            lines.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            lines.append((name, "not installed"))
-    models = [Path(model)] if model else sorted((Path(__file__).parents[1] / "segment").glob("**/*.onnx"))
-    lines += [(f"network {path.name}, SHA-256", hashlib.sha256(path.read_bytes()).hexdigest()) for path in models] or [
-        ("network", MISSING)
-    ]
-    simulate = config.get("simulate") or {}
-    lines.append(("seed of the simulated cohort", simulate.get("seed")))
-    return view(
-        "Versions", [("what", lambda r: r[0]), ("version", lambda r: Cell(words.cell(r[1]), kind="hash"))], lines
-    )
-
-
-def _without_places(value: Any) -> Any:
-    """The config as run, with absolute paths cut to their last part: where a run took place is nobody's business."""
-    if isinstance(value, Mapping):
-        return {key: _without_places(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_places(v) for v in value]
-    if isinstance(value, PurePath):
-        value = str(value)
-    if isinstance(value, str) and (PurePath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
-        return PureWindowsPath(value).name if "\\" in value else PurePath(value).name
-    return value
+def _counts(checklist: Checklist) -> str:
+    """`12 reported, 5 in part, 6 the study adds, of 23 items`"""
+    return f"{', '.join(f'{n} {state}' for state, n in checklist.counts.items())}, of {len(checklist.items)} items."

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.transforms import blended_transform_factory
 
 from kneeline import grading, tables
 from kneeline.report.words import estimate, interval, number, term_words
@@ -93,7 +94,7 @@ def is_exposure(row: Row) -> bool:
 def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
     """Ratios with 95 % intervals on a log axis, one line a term; a refused one keeps its line and says so."""
     rows = [row for row in rows if is_exposure(row)]
-    row_height, head, foot, width = 21, 30, 46, 860
+    row_height, head, foot, width = 21, 30, 46, 720
     lines: list[tuple[str, Row | None]] = []
     for row in rows:
         if not lines or lines[-1][1] is None or lines[-1][1]["model"] != row["model"]:
@@ -102,7 +103,7 @@ def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
     height = head + row_height * len(lines) + foot
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.37, foot / height, 0.34, 1 - (head + foot) / height))
+        axes = figure.add_axes((0.37, foot / height, 0.33, 1 - (head + foot) / height))
         axes.set_xscale("log")
         axes.set_xlim(*_SPAN)
         axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -116,21 +117,21 @@ def plot_forest(rows: Sequence[Row], name: str, title: str) -> str:
         axes.axvline(1, color=SOFT, linewidth=1, zorder=1)
         scales = sorted({RATIOS[row["scale"]] for row in rows})
         axes.set_xlabel(f"{' / '.join(scales)} with 95 % interval, log scale", fontsize=9)
-        across = axes.get_yaxis_transform()  # x in axes, y in lines
-        axes.text(1.04, -1, "estimate (95 % CI)", transform=across, fontsize=9, color=SOFT, va="center")
-        axes.text(1.84, -1, "runners", transform=across, fontsize=9, color=SOFT, va="center", ha="right")
+        across = blended_transform_factory(figure.transFigure, axes.transData)  # x in the figure, y in lines
+        axes.text(0.72, -1, "estimate (95 % CI)", transform=across, fontsize=9, color=SOFT, va="center")
+        axes.text(0.995, -1, "runners", transform=across, fontsize=9, color=SOFT, va="center", ha="right")
         for y, (text, row) in enumerate(lines):
             if row is None:
-                axes.text(-1.085, y, text, transform=across, va="center", fontsize=10, fontweight="bold")
+                axes.text(0.005, y, text, transform=across, va="center", fontsize=10, fontweight="bold")
                 continue
-            axes.text(-1.05, y, text, transform=across, va="center", fontsize=10)
-            axes.text(1.84, y, number(row["n_participants"]), transform=across, va="center", ha="right", fontsize=10)
+            axes.text(0.02, y, text, transform=across, va="center", fontsize=10)
+            axes.text(0.995, y, number(row["n_participants"]), transform=across, va="center", ha="right", fontsize=10)
             if row["status"] == "refused":
-                axes.text(1.04, y, refusal(row), transform=across, va="center", fontsize=10, color=SOFT)
+                axes.text(0.72, y, refusal(row), transform=across, va="center", fontsize=10, color=SOFT)
                 continue
             _ratio(axes, y, row)
             said = f"{estimate(row['estimate'])} ({interval(row['ci_low'], row['ci_high'])})"
-            axes.text(1.04, y, said, transform=across, va="center", fontsize=10)
+            axes.text(0.72, y, said, transform=across, va="center", fontsize=10)
 
     return render(name, title, width, height, draw)
 
@@ -195,56 +196,72 @@ def distance_group(row: Row, cut_km: float) -> str:
     return {None: "distance n/a", below: f"below {cut_km:g} km", above: f"{cut_km:g} km or more"}[group]
 
 
-def grade_groups(knees: Sequence[Row], column: str, cut_km: float) -> list[tuple[str, list[int]]]:
-    """(group, [grade 0, 1, 2, 3, without a grade]) for strike by weekly distance, then for all; no empty group."""
-    order = [
-        (s, d)
-        for s in ("other strike", "rearfoot", "strike n/a")
-        for d in (f"below {cut_km:g} km", f"{cut_km:g} km or more", "distance n/a")
-    ]
-    counts = {key: [0] * (len(grading.GRADES) + 1) for key in order}
+Group = tuple[str, str, list[int]]
+
+
+def grade_groups(knees: Sequence[Row], column: str, cut_km: float) -> list[Group]:
+    """(block, group, [grade 0, 1, 2, 3, without a grade]): all, by strike, by distance, by both; no empty group.
+
+    A block whose knees are all in one group says nothing that the block before did not, and is left out.
+    """
+    strikes = ("other strike", "rearfoot", "strike n/a")
+    distances = (f"below {cut_km:g} km", f"{cut_km:g} km or more", "distance n/a")
+    counts: dict[tuple[str, str], np.ndarray] = {
+        (s, d): np.zeros(len(grading.GRADES) + 1, int) for s in strikes for d in distances
+    }
     for row in knees:
         grade = row[column]
         counts[strike_group(row), distance_group(row, cut_km)][-1 if grade is None else grade] += 1
-    groups = [(f"{s}, {d}", counts[s, d]) for s, d in order if sum(counts[s, d])]
-    return [*groups, ("all knees", [sum(values) for values in zip(*counts.values(), strict=True)])]
+    blocks = (
+        ("all", [("all knees", sum(counts.values()))]),
+        ("strike", [(s, sum(counts[s, d] for d in distances)) for s in strikes]),
+        ("distance", [(d, sum(counts[s, d] for s in strikes)) for d in distances]),
+        ("both", [(f"{s}, {d}", counts[s, d]) for s in strikes for d in distances]),
+    )
+    groups = []
+    for block, members in blocks:
+        there = [(name, values.tolist()) for name, values in members if values.sum()]
+        if block == "all" or len(there) > 1:
+            groups += [(block, name, values) for name, values in there]
+    return groups
 
 
 def plot_grades(knees: Sequence[Row], column: str, cut_km: float, name: str, title: str) -> str:
-    """Share of each grade by strike and distance group as stacked bars, with the counts written in."""
+    """Share of each grade by strike, by distance and by both as stacked bars, with the counts written in."""
     groups = grade_groups(knees, column, cut_km)
-    height = 34 * len(groups) + 82
+    starts = [k for k, (block, *_) in enumerate(groups) if k and block != groups[k - 1][0]]
+    rows = [k + 0.45 * sum(start <= k for start in starts) for k in range(len(groups))]
+    height = 30 * (rows[-1] + 1) + 82
 
     def draw(figure: Figure) -> None:
-        axes = figure.add_axes((0.27, 44 / height, 0.69, 1 - 82 / height))
+        axes = figure.add_axes((0.31, 44 / height, 0.66, 1 - 82 / height))
         axes.set_xlim(0, 100)
-        axes.set_ylim(len(groups) - 0.5, -0.5)
-        names = [f"{group}  (n = {sum(counts)})" for group, counts in groups]
-        axes.set_yticks(range(len(groups)), names)
+        axes.set_ylim(rows[-1] + 0.5, -0.5)
+        axes.set_yticks(rows, [f"{group}  (n = {sum(counts)})" for _, group, counts in groups])
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("share of knees (%)")
         axes.spines["left"].set_visible(False)
-        for y, (_, counts) in enumerate(groups):
+        for y, (_, _, counts) in zip(rows, groups, strict=True):
             at = 0.0
             for grade, count in enumerate(counts):
                 share = 100 * count / max(1, sum(counts))
                 known = grade < len(grading.GRADES)
                 look = {"color": SHADES[grade]} if known else {"color": "none", "edgecolor": SOFT, "hatch": "///"}
-                axes.barh(y, share, left=at, height=0.68, linewidth=0.6, **look)
+                axes.barh(y, share, left=at, height=0.74, linewidth=0.6, **look)
                 if count and share > 3:
                     ink = ("#ffffff" if grade == 3 else "#111111") if known else INK
                     axes.text(at + share / 2, y, str(count), ha="center", va="center", color=ink, fontsize=9.5)
                 at += share
         swatches = [(f"grade {g}", SHADES[g]) for g in grading.GRADES]
         handles = [matplotlib.patches.Patch(color=ink, label=text) for text, ink in swatches]
-        if any(counts[-1] for _, counts in groups):
+        if any(counts[-1] for _, _, counts in groups):
             handles.append(matplotlib.patches.Patch(fill=False, edgecolor=SOFT, hatch="///", label="no grade"))
         axes.legend(handles=handles, ncols=5, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
 
-    return render(name, title, 760, height, draw)
+    return render(name, title, 680, height, draw)
 
 
-_LOOKS = {"rearfoot": ("o", BLUE), "other strike": ("^", ORANGE), "strike n/a": ("x", SOFT)}
+STRIKE_LOOKS = {"rearfoot": ("o", BLUE), "other strike": ("^", ORANGE), "strike n/a": ("x", SOFT)}
 
 
 def plot_fluid(knees: Sequence[Row], cut_km: float, name: str, title: str) -> str:
@@ -252,7 +269,7 @@ def plot_fluid(knees: Sequence[Row], cut_km: float, name: str, title: str) -> st
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.09, 0.15, 0.87, 0.72))
-        for group, (marker, colour) in _LOOKS.items():
+        for group, (marker, colour) in STRIKE_LOOKS.items():
             for whole in (True, False):
                 rows = [
                     row
@@ -288,30 +305,26 @@ def plot_fluid(knees: Sequence[Row], cut_km: float, name: str, title: str) -> st
         if axes.get_legend_handles_labels()[0]:
             axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
 
-    return render(name, title, 760, 340, draw)
+    return render(name, title, 680, 330, draw)
 
 
 # --- machine against truth --------------------------------------------------------------------------------------------
 
 
-def plot_confusion(agreement: GradeAgreement, name: str) -> str:
-    """Counts of true (down) against predicted (across) grades."""
+def draw_confusion(counts: np.ndarray, down: str, across: str) -> Callable[[Figure], None]:
+    """Draws a square matrix of counts: darker is a larger share of the line."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.24, 0.20, 0.72, 0.72))
-        counts = agreement.confusion
         size = len(counts)
         share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-        for true in range(size):
-            for found in range(size):
-                strength = share[true, found]
-                axes.add_patch(
-                    matplotlib.patches.Rectangle(
-                        (found - 0.5, true - 0.5), 1, 1, color=BLUE, alpha=0.9 * strength, lw=0
-                    )
-                )
+        for line in range(size):
+            for column in range(size):
+                strength = share[line, column]
+                corner = (column - 0.5, line - 0.5)
+                axes.add_patch(matplotlib.patches.Rectangle(corner, 1, 1, color=BLUE, alpha=0.9 * strength, lw=0))
                 ink = "#ffffff" if strength > 0.55 else INK
-                axes.text(found, true, str(counts[true, found]), ha="center", va="center", color=ink, fontsize=12)
+                axes.text(column, line, str(counts[line, column]), ha="center", va="center", color=ink, fontsize=12)
         axes.set_xlim(-0.5, size - 0.5)
         axes.set_ylim(size - 0.5, -0.5)
         axes.set_xticks(range(size))
@@ -322,13 +335,19 @@ def plot_confusion(agreement: GradeAgreement, name: str) -> str:
         for edge in np.arange(-0.5, size):
             axes.plot((-0.5, size - 0.5), (edge, edge), color=GRID, linewidth=0.8)
             axes.plot((edge, edge), (-0.5, size - 0.5), color=GRID, linewidth=0.8)
-        axes.set_xlabel("predicted grade")
-        axes.set_ylabel("true grade")
+        axes.set_xlabel(across)
+        axes.set_ylabel(down)
 
+    return draw
+
+
+def plot_confusion(agreement: GradeAgreement, name: str) -> str:
+    """Counts of true (down) against predicted (across) grades."""
     cells = "; ".join(
         f"true {t}: " + ", ".join(str(n) for n in row) for t, row in enumerate(agreement.confusion.tolist())
     )
-    return render(name, f"Confusion matrix, {agreement.name}. Predicted 0 to 3 for {cells}", 270, 260, draw)
+    label = f"Confusion matrix, {agreement.name}. Predicted 0 to 3 for {cells}"
+    return render(name, label, 270, 260, draw_confusion(agreement.confusion, "true grade", "predicted grade"))
 
 
 def plot_volumes(agreement: ValueAgreement, name: str) -> str:

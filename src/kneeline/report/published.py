@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.figure import Figure
+from matplotlib.transforms import blended_transform_factory
+
 from kneeline.report import words
+from kneeline.report.plots import BLUE, GRID, SOFT, render
 from kneeline.report.views import Cell, View, view
 from kneeline.tables import MISSING, Row
 
@@ -32,8 +36,50 @@ def counts_view(rows: Sequence[Row]) -> View:
             ("95 % interval (exact)", lambda line: _shares(line.get(EXACT))),
             ("note", lambda line: _any(line)["note"] or ""),
         ],
-        sorted(counted.values(), key=lambda line: (_any(line)["note"] or "").startswith("context")),
+        sorted(counted.values(), key=lambda line: _is_context(_any(line))),
     )
+
+
+def plot_counts(rows: Sequence[Row]) -> str | None:
+    """Each count's share with its Wilson interval; None without counts."""
+    counted = [row for row in rows if row["group"] == "all" and row["quantity"] == WILSON and row["ci_low"] is not None]
+    if not counted:
+        return None
+    studies: dict[str, list[Row]] = {}
+    for row in sorted(counted, key=_is_context):
+        studies.setdefault(row["study"], []).append(row)
+    lines = [line for study, rows in studies.items() for line in (study, *rows)]
+    height, head, foot = 20 * len(lines) + 76, 30, 46
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0.5, foot / height, 0.38, 1 - (head + foot) / height))
+        axes.set_xlim(0, 100)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xticks(range(0, 101, 25))
+        for tick in range(0, 101, 25):
+            axes.axvline(tick, color=GRID, linewidth=0.6, zorder=0)
+        axes.set_xlabel("share (%), Wilson 95 % interval", fontsize=9)
+        across = blended_transform_factory(figure.transFigure, axes.transData)
+        axes.text(0.9, -1, "count", transform=across, fontsize=9, color=SOFT, va="center")
+        for y, row in enumerate(lines):
+            if isinstance(row, str):
+                axes.text(0.005, y, row, transform=across, va="center", fontsize=10, fontweight="bold")
+                continue
+            colour = SOFT if _is_context(row) else BLUE
+            axes.plot((100 * row["ci_low"], 100 * row["ci_high"]), (y, y), color=colour, linewidth=1.8)
+            face = "none" if _is_context(row) else colour
+            axes.plot(100 * row["estimate"], y, "s", markersize=6, markeredgecolor=colour, markerfacecolor=face)
+            axes.text(0.02, y, row["finding"], transform=across, va="center", fontsize=10)
+            axes.text(0.9, y, f"{row['count']} of {row['n']}", transform=across, va="center", fontsize=10)
+
+    said = "; ".join(f"{row['study']}, {row['finding']}: {row['count']} of {row['n']}" for row in counted)
+    return render("published", f"Shares of runners with a finding: {said}", 680, height, draw)
+
+
+def _is_context(row: Row) -> bool:
+    return (row["note"] or "").startswith("context")
 
 
 def groups_view(rows: Sequence[Row]) -> View:

@@ -123,6 +123,16 @@ def _part_words(part: str) -> str:
     return heading(part)
 
 
+def refusal(reason: str | None) -> str:
+    """A refusal's sentence without the code before it, columns in words.
+
+    >>> refusal("separation: at the cut >= 1: by shoe_drop_mm"), refusal("two of five: why"), refusal(None)
+    ('at the cut ≥ 1: by shoe drop (mm)', 'two of five: why', 'no reason was given')
+    """
+    text = re.sub(r"^[a-z_]+: ", "", reason or "no reason was given").replace(">= ", "≥ ")
+    return re.sub(r"\b[a-z0-9]+(?:_[A-Za-z0-9]+)+\b", lambda name: term_words(name[0]), text)
+
+
 def cell(value: Any) -> str:
     """Any table value for a reader: booleans as yes and no, numbers short, missing as n/a."""
     if value is None:
