@@ -44,54 +44,75 @@ def pack(array: np.ndarray, max_bytes: int = MAX_BYTES) -> Packed:
     The step is 1 for whole numbers, a 4095th of the range for others; if the data then exceed `max_bytes`, the smallest
     (to a few per cent) with which they fit.
     """
-    finite = np.isfinite(array)
-    low, high = (float(v) for v in (array[finite].min(), array[finite].max())) if finite.any() else (0.0, 0.0)
+    low, high = _range(array)
     whole = array.dtype.kind in "iub"
     step = max(1.0, (high - low) / _MOST_STEPS) if whole else max((high - low) / _FLOAT_STEPS, 1e-30)
-    values = np.where(finite, array, low).astype(np.float64) - low
+    most = max_bytes / max(array.size, 1)
+    some = array[:: -(-len(array) // _TRIED_SLICES)]
+    if _bytes_a_pixel(some, low, step) > most:
+        step = _fitting_step(some, low, step, most)
     while True:
-        numbers = np.rint(values / step).astype(np.uint16)
-        data = deflate(numbers)
-        if len(data) <= max_bytes or numbers.max() == 0:
-            return Packed(data, low, step, int(numbers.max()), whole and step == 1.0)
-        step = max(step * 1.03, _fitting_step(values, step, max_bytes / numbers.size))
+        data = deflate(array, low, step)
+        highest = round((high - low) / step)
+        if len(data) <= max_bytes or highest == 0:
+            return Packed(data, low, step, highest, whole and step == 1.0)
+        step *= 1.02
 
 
-def _fitting_step(values: np.ndarray, step: float, bytes_a_pixel: float) -> float:
-    """A wider step with which some of the slices take so many bytes a pixel, by bisection of its logarithm."""
-    some = values[:: -(-len(values) // _TRIED_SLICES)]
-    narrow, wide = 0.0, 16.0
-    while wide - narrow > 0.02:
-        middle = (narrow + wide) / 2
-        fits = len(deflate(np.rint(some / (step * 2**middle)).astype(np.uint16))) <= bytes_a_pixel * some.size
-        narrow, wide = (narrow, middle) if fits else (middle, wide)
-    return step * 2**wide
+def _range(array: np.ndarray) -> tuple[float, float]:
+    if array.dtype.kind == "f":
+        array = array[np.isfinite(array)]
+    return (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
 
 
-def deflate(numbers: np.ndarray) -> bytes:
-    """Zlib stream of uint16 (n, rows, columns): low bytes, then high bytes, of what the neighbours do not predict.
+def _fitting_step(some: np.ndarray, low: float, step: float, most: float) -> float:
+    """A wider step with which some of the slices take at most so many bytes a pixel: twice the step saves a bit."""
+    for _ in range(6):
+        over = _bytes_a_pixel(some, low, step) - most
+        if -0.005 * most <= over <= 0:
+            break
+        step *= 2 ** (8 * over + 0.01)
+    return step
+
+
+def _bytes_a_pixel(some: np.ndarray, low: float, step: float) -> float:
+    return len(deflate(some, low, step)) / max(some.size, 1)
+
+
+def deflate(array: np.ndarray, low: float = 0.0, step: float = 1.0) -> bytes:
+    """Zlib stream of an (n, rows, columns) array's whole numbers of steps above `low`, at most 65535: low bytes, then
+    high bytes, of what the neighbours do not predict.
 
     A pixel is predicted by the mean, rounded down, of the one to the left and the one above (0 outside). What is left
     over wraps around 16 bits and is folded: 0, -1, 1, -2, ... become 0, 1, 2, 3, ...
     """
-    q = numbers.astype(np.int32)
-    rest = (q - ((_left(q) + _above(q)) >> 1)).astype(np.int16).astype(np.int32)
-    folded = np.where(rest >= 0, 2 * rest, -2 * rest - 1).astype(np.uint16).ravel()
+    planes = np.empty((2, *array.shape), np.uint8)
+    for k, image in enumerate(array):
+        q = _steps(image, low, step)
+        rest = (q - ((_left(q) + _above(q)) >> 1)).astype(np.int16).astype(np.int32)
+        folded = np.where(rest >= 0, 2 * rest, -2 * rest - 1)
+        planes[0, k], planes[1, k] = folded & 255, folded >> 8
     # Looking longer for matches (level 6) saves nothing in what is mostly noise.
     squeeze = zlib.compressobj(4, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
-    planes = ((folded & 255).astype(np.uint8).tobytes(), (folded >> 8).astype(np.uint8).tobytes())
     return b"".join([*(squeeze.compress(plane) for plane in planes), squeeze.flush()])
+
+
+def _steps(image: np.ndarray, low: float, step: float) -> np.ndarray:
+    """Whole numbers of steps above `low`, int32."""
+    if image.dtype.kind in "iub" and step == 1.0:
+        return image.astype(np.int32) - int(low)
+    return np.rint((np.where(np.isfinite(image), image, low).astype(np.float64) - low) / step).astype(np.int32)
 
 
 def _left(q: np.ndarray) -> np.ndarray:
     out = np.zeros_like(q)
-    out[:, :, 1:] = q[:, :, :-1]
+    out[:, 1:] = q[:, :-1]
     return out
 
 
 def _above(q: np.ndarray) -> np.ndarray:
     out = np.zeros_like(q)
-    out[:, 1:] = q[:, :-1]
+    out[1:] = q[:-1]
     return out
 
 
