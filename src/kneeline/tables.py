@@ -899,8 +899,15 @@ READINGS = Table(
             low=0,
             optional=True,
         ),
+        Column(
+            "phase",
+            "text",
+            "blind, or assisted: given with the machine's results in view; empty means blind",
+            allowed=("blind", "assisted"),
+            optional=True,
+        ),
     ),
-    key=("rater_id", "reading", *KNEE_KEYS, "structure", "region"),
+    key=("rater_id", "reading", "phase", *KNEE_KEYS, "structure", "region"),
 )
 
 AGREEMENT = Table(

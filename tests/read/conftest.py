@@ -70,7 +70,7 @@ def index_of(page: Path) -> dict:
     return json.loads(line.removeprefix("kneeline.index = ").removesuffix(";"))
 
 
-def export_text(key, answers, at="2026-11-20T10:00:00.000Z", change=None) -> str:
+def export_text(key, answers, at="2026-11-20T10:00:00.000Z", change=None, phase="blind") -> str:
     """An export as the page would write it: `answers` {(case, structure, region): grade, "x" or None (taken back)}."""
     images = {row["case_id"]: row["image_sha256"] for row in key}
     lines = ["\t".join(EXPORT.header)]
@@ -78,7 +78,7 @@ def export_text(key, answers, at="2026-11-20T10:00:00.000Z", change=None) -> str
         status = "taken_back" if answer is None else "not_readable" if answer == "x" else "given"
         cells = [
             key[0]["package_sha256"], key[0]["rater_id"], case, images[case], structure, region or "n/a",
-            str(answer) if status == "given" else "n/a", status, at, at, "0.1.0", str(len(answers)),
+            str(answer) if status == "given" else "n/a", status, at, at, "0.1.0", phase, str(len(answers)),
         ]  # fmt: skip
         if change:
             cells = change(cells)

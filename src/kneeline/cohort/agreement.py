@@ -104,22 +104,32 @@ def compare_raters(
         ("value", machine_values(knees), measured),
     ):
         for comparison, raters in pairs_of_raters(machine, others):
-            items = _shared(raters, resampling)
-            if not items:
-                agreement.append(
-                    {"comparison": comparison, "structure": "all", "statistic": HEADLINE[0] if name == "grade" else
-                     "icc_a1", "n": 0, "note": f"no knee has a {name} by both"}
-                )  # fmt: skip
-            for item, compared in items:
-                common = {"comparison": comparison, "structure": words_of(item)}
-                if name == "value":
-                    rows, counts = value_rows(words_of(item), compared), []
-                elif len(raters) > 2:
-                    rows, counts = many_rows(item, compared), []
-                else:
-                    rows, counts = pair_rows(item, compared), confusion_rows(item, compared)
-                agreement += [common | row for row in rows]
-                confusion += [common | row for row in counts]
+            rows, counts = compared_rows(comparison, raters, name, resampling)
+            agreement += rows
+            confusion += counts
+    return agreement, confusion
+
+
+def compared_rows(
+    comparison: str, raters: Sequence[Ratings], name: str, resampling: Resampling
+) -> tuple[list[Row], list[Row]]:
+    """Rows of AGREEMENT and of CONFUSION of one comparison of two or more raters; `name` is `grade` or `value`."""
+    agreement, confusion = [], []
+    items = _shared(raters, resampling)
+    if not items:
+        nothing = {"statistic": HEADLINE[0] if name == "grade" else "icc_a1", "n": 0}
+        note = f"no knee has a {name} by both"
+        agreement.append({"comparison": comparison, "structure": "all", **nothing, "note": note})
+    for item, compared in items:
+        common = {"comparison": comparison, "structure": words_of(item)}
+        if name == "value":
+            rows, counts = value_rows(words_of(item), compared), []
+        elif len(raters) > 2:
+            rows, counts = many_rows(item, compared), []
+        else:
+            rows, counts = pair_rows(item, compared), confusion_rows(item, compared)
+        agreement += [common | row for row in rows]
+        confusion += [common | row for row in counts]
     return agreement, confusion
 
 

@@ -112,7 +112,8 @@ def _named_twice(readings: Sequence[Row]) -> list[str]:
     faults = []
     for row in readings:
         item = item_of(row["structure"], row["region"])
-        other = seen.setdefault((row["rater_id"], row["reading"], key_of(row), item), row)
+        phase = "assisted" if row.get("phase") == "assisted" else "blind"
+        other = seen.setdefault((row["rater_id"], row["reading"], phase, key_of(row), item), row)
         if other is not row:
             where = f"{row['rater_id']} reading {row['reading']} of {words_of_knee(key_of(row))}"
             faults.append(f"{where}: {words_of(item)} twice, as {_as_given(other)} and as {_as_given(row)}")

@@ -110,5 +110,10 @@ def reader_ratings(readings: Sequence[Row], column: str) -> dict[str, dict[int, 
     return {name: dict(sorted(raters[name].items())) for name in sorted(raters)}
 
 
+def of_phase(readings: Sequence[Row], *, assisted: bool) -> list[Row]:
+    """The blind readings, or those given with the machine's results in view; the two are never mixed."""
+    return [row for row in readings if (row.get("phase") == "assisted") == assisted]
+
+
 def key_of(row: Row) -> Knee:
     return tuple(row[name] for name in KNEE_KEYS)

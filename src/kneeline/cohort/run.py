@@ -10,6 +10,7 @@ from typing import Any
 from kneeline import tables
 from kneeline.cohort.agreement import compare_raters
 from kneeline.cohort.assemble import Cohort, check_scored, read_cohort, to_analyse, usable
+from kneeline.cohort.assisted import compare_assisted
 from kneeline.cohort.completeness import model_flow
 from kneeline.cohort.dose import dose_response
 from kneeline.cohort.input_checks import reading_faults, refuse
@@ -20,6 +21,7 @@ from kneeline.cohort.multiplicity import adjust_p_values
 from kneeline.cohort.prevalence import prevalence
 from kneeline.cohort.published import CLAIMS, published
 from kneeline.cohort.read_values import read_values
+from kneeline.cohort.readings import of_phase
 from kneeline.cohort.relate import has_outcome, relate
 from kneeline.cohort.settings import DISTANCE, Settings, read_settings
 from kneeline.cohort.table_one import table_one
@@ -61,31 +63,32 @@ def run_cohort(
     cartilage = tables.read_table(Path(score_dir) / "cartilage.tsv", tables.CARTILAGE)
     marrow = tables.read_table(Path(score_dir) / "marrow.tsv", tables.MARROW)
     check_scored({"cartilage": cartilage, "marrow": marrow}, cohort.scored, all_needed=False)
-    read = _read_readings(readings, cohort)
+    read, assisted = _read_readings(readings, cohort)
     cohort = replace(cohort, knees=add_totals(cohort.knees, cartilage, marrow, read, settings))
-    _write(cohort, read, cartilage, marrow, settings, Path(out))
+    _write(cohort, read, assisted, cartilage, marrow, settings, Path(out))
 
 
 def run_table(knees: Path, out: Path, config: Mapping[str, Any], readings: Path | None = None) -> Cohort:
     """The same from one table of knees, by whomever they were scored; see `knee_table`. Returns what was read."""
     settings = read_settings(config)
     cohort = read_knee_table(knees)
-    _write(cohort, _read_readings(readings, cohort), (), (), settings, Path(out))
+    _write(cohort, *_read_readings(readings, cohort), (), (), settings, Path(out))
     return cohort
 
 
-def _read_readings(path: Path | None, cohort: Cohort) -> list[Row] | None:
-    """Rows of READINGS that fit the cohort; None without a table."""
+def _read_readings(path: Path | None, cohort: Cohort) -> tuple[list[Row] | None, list[Row]]:
+    """Rows of READINGS that fit the cohort, blind (None without a table) and assisted: the two are never mixed."""
     if path is None:
-        return None
+        return None, []
     read = tables.read_table(path, tables.READINGS)
     refuse(str(path), reading_faults(read, cohort.scanned, {row["participant_id"] for row in cohort.runners}))
-    return read
+    return of_phase(read, assisted=False), of_phase(read, assisted=True)
 
 
 def _write(
     cohort: Cohort,
     read: Sequence[Row] | None,
+    assisted: Sequence[Row],
     cartilage: Sequence[Row],
     marrow: Sequence[Row],
     settings: Settings,
@@ -98,6 +101,7 @@ def _write(
     resampling = Resampling(settings.n_bootstrap, settings.seed)
     scored = [row for row in cohort.knees if usable(row)]
     agreement, confusion = compare_raters(scored, read, cartilage, marrow, resampling)
+    aided, aided_counts = compare_assisted(scored, read or [], assisted, cartilage, marrow, resampling)
     written: list[tuple[Table, list[Row]]] = [
         (tables.KNEES, cohort.knees),
         (tables.RUNNERS, runner_totals(knees)),
@@ -109,8 +113,8 @@ def _write(
         (tables.ESTIMATES, estimates),
         (tables.PUBLISHED, published()),
         (tables.CLAIMS, [vars(claim) for claim in CLAIMS]),
-        (tables.AGREEMENT, agreement),
-        (tables.CONFUSION, confusion),
+        (tables.AGREEMENT, agreement + aided),
+        (tables.CONFUSION, confusion + aided_counts),
         (tables.READ_VALUES, read_values(scored, read)),
         (tables.MACHINE_ERROR, machine_error_rows(knees, read, settings)),
     ]

@@ -21,15 +21,21 @@ def give_out(
     number: int | None,
     serve: bool,
     port: int,
+    assisted: bool = False,
+    after: Path | None = None,
 ) -> int:
     """Make a package of a results folder, or serve one that is there; or make it and serve it."""
     package = first
+    if assisted != (after is not None):
+        raise UsageError(
+            "--assisted and --after READINGS go together: the machine's results are shown only after a blind reading"
+        )
     if not (first / "index.html").is_file():
         missing = [name for name, value in (("-o", out), ("--rater", rater), ("--seed", seed)) if value is None]
         if missing:
             raise UsageError(f"a reading package of {first} needs {', '.join(missing)}; see kneeline read --help")
         package = out
-        _build(first, out, rater, seed, repeats=repeats, scans=scans, number=number)
+        _build(first, out, rater, seed, repeats=repeats, scans=scans, number=number, after=after)
     elif not serve:
         raise UsageError(f"{first} is a reading package: open {first / 'index.html'}, or add --serve")
     if serve:
@@ -44,7 +50,8 @@ def _build(results: Path, out: Path, rater: str, seed: int, **which) -> None:
 
     built = build_package(results, out, rater, seed, **which)
     twice = built.n_cases - built.n_knees
-    print(f"{built.page}: {built.n_knees} knees for reader {rater}, {twice} of them twice")
+    how = "read blind before, now with the machine's results" if which["after"] else f"{twice} of them twice"
+    print(f"{built.page}: {built.n_knees} knees for reader {rater}, {how}")
     print(f"the largest knee takes {built.largest_bytes / 1e6:.1f} MB")
     if built.n_rounded:
         print(f"{built.n_rounded} case(s) with grey levels rounded to fit; the page says how far")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kneeline import tables
 from kneeline.errors import UsageError
 from kneeline.read.form import BY_NAME, CONFIDENCE, ITEMS
-from kneeline.read.keys import CASE, IMAGE, KEY, PACKAGE, read_key
+from kneeline.read.keys import BLIND, CASE, IMAGE, KEY, PACKAGE, read_key
 from kneeline.tables import KNEE_KEYS, MISSING, READINGS, Column, Row, Table
 
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -34,6 +35,7 @@ EXPORT = Table(
         _FIRST,
         _CHANGED,
         _VERSION,
+        replace(READINGS["phase"], needed=True, optional=False),
         Column("rows", "int", "rows of this file", low=1, needed=True),
         Column("check", "text", "CRC-32 of the row", pattern=r"[0-9a-f]{8}", needed=True),
     ),
@@ -154,6 +156,8 @@ def read_export(path: Path, keys: dict[str, tuple[Path, list[Row]]]) -> tuple[st
             raise UsageError(
                 f"{path}: line {line} is of reader {row['rater_id']}, the key {key_file.name} is of {rater}"
             )
+        if row["phase"] != (key[0]["phase"] or BLIND):
+            raise UsageError(f"{path}: line {line} is of the {row['phase']} phase, the key {key_file.name} is not")
         case = cases.get(row["case_id"])
         if case is None or case["image_sha256"] != row["image_sha256"]:
             raise UsageError(
@@ -192,7 +196,7 @@ def _rows(key: Sequence[Row], answers: dict[tuple, Row]) -> list[Row]:
             out.append(
                 {name: case[name] for name in ("rater_id", "reading", *KNEE_KEYS, "scan_id", "case_id", "position")}
                 | {"structure": item.structure, "region": item.region, "grade": int(row["answer"]) if graded else None}
-                | {"status": "graded" if graded else "not_readable"}
+                | {"status": "graded" if graded else "not_readable", "phase": case["phase"] or BLIND}
                 | {name: row[name] for name in ("first_at", "changed_at", "package_sha256", "image_sha256", "version")}
                 | said
             )

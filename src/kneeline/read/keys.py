@@ -12,6 +12,8 @@ CASE = Column("case_id", "text", "name of the case on the page; says nothing abo
 PACKAGE = Column("package_sha256", "text", "SHA-256 of the page", pattern=_SHA256, needed=True)
 IMAGE = Column("image_sha256", "text", "SHA-256 of the case's name and pixels", pattern=_SHA256, needed=True)
 
+BLIND, ASSISTED = READINGS["phase"].allowed
+
 KEY = Table(
     "reading key",
     "the key of a reading package: which case is which knee",
@@ -24,6 +26,7 @@ KEY = Table(
         INGEST_SCANS["scan_id"],
         *(INGEST_SCANS[name] for name in KNEE_KEYS),
         IMAGE,
+        READINGS["phase"],
     ),
     key=("case_id",),
 )

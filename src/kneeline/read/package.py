@@ -1,7 +1,8 @@
 """A reading package: one folder with a page for one reader, and beside it the key.
 
 The folder holds `index.html` (page, form, order) and one script of pixels a case, since a page opened as a file may
-load scripts but not read files. Nothing in it tells whose a knee is, what it was exposed to, or what the machine found.
+load scripts but not read files. Nothing in it tells whose a knee is, what it was exposed to, or, unless it is of the
+assisted phase, what the machine found.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 
 from kneeline import __version__, tables
 from kneeline.errors import UsageError
-from kneeline.read import form
-from kneeline.read.keys import KEY, key_path
+from kneeline.read import assisted, form
+from kneeline.read.keys import ASSISTED, BLIND, KEY, key_path
 from kneeline.read.order import draw_order, draw_sample
 from kneeline.tables import INGEST_SCANS, KNEE_KEYS, READINGS, Row
 from kneeline.viewer import assets
@@ -28,7 +29,11 @@ from kneeline.viewer.pixels import as_script_text
 from kneeline.volume import read_volume
 
 _PAGE = Path(__file__).parent / "page"
-_SCRIPTS = ("pixels.js", "viewer.js", *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form", "app")))
+_STYLES = ("theme.css", "viewer.css", _PAGE / "page.css")
+_SCRIPTS = ("pixels.js", "viewer.js", *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form")))
+# What the assisted phase has besides; none of it is in a blind page.
+_AID = ("overlay.js", _PAGE / "assisted.js")
+_AID_STYLE = _PAGE / "assisted.css"
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,12 @@ def build_package(
     scans: Sequence[str] = (),
     number: int | None = None,
     new_name: Callable[[], str] = lambda: secrets.token_hex(4),
+    after: Path | None = None,
 ) -> Built:
     """Write a package of the complete scans of `results` (or of those named, or of `number` of them) for one reader.
 
-    The order follows from reader and seed; names of cases come from `new_name` and from nothing else.
+    The order follows from reader and seed; names of cases come from `new_name` and from nothing else. With `after`, a
+    table of readings, it is a package of the assisted phase: of the knees that this reader has read blind to the end.
 
     Raises
     ------
@@ -68,8 +75,11 @@ def build_package(
     for path in (folder, key_path(folder)):
         if path.exists():
             raise UsageError(f"{path} exists already; without its key a reading is lost, so choose another folder")
-    knees = draw_sample(choose_scans(results, scans), number, seed)
-    turns = draw_order(knees, repeats, rater_id, seed)
+    first = assisted.blind_answers(after, rater_id) if after else {}
+    knees = choose_scans(results, scans)
+    if after:
+        knees = _read_blind(knees, first, scans, after)
+    turns = draw_order(draw_sample(knees, number, seed), 0 if after else repeats, rater_id, seed)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     (partial / "cases").mkdir(parents=True)
     try:
@@ -80,17 +90,18 @@ def build_package(
             name = _unused(new_name, names)
             image = read_volume(_image_path(results, scan["scan_id"]))
             case, pixels = pack_knee(image, scan["laterality"])
-            script, digest = case_script(name, pixels.data)
+            found = assisted.find(results, scan, first[_key(scan)]) if after else None
+            script, digest = case_script(name, pixels.data, found.labels if found else None)
             (partial / "cases" / f"{name}.js").write_bytes(script)
-            cases.append({"id": name, "image": digest, **case})
+            cases.append({"id": name, "image": digest, **case, **({"assist": found.shown} if found else {})})
             rounded += not pixels.exact
             sizes.append(len(script))
             rows.append(
                 {"rater_id": rater_id, "position": position, "case_id": name, "reading": turn.reading}
                 | {k: scan[k] for k in ("scan_id", *KNEE_KEYS)}
-                | {"image_sha256": digest}
+                | {"image_sha256": digest, "phase": ASSISTED if after else BLIND}
             )
-        page, package = render(rater_id, cases)
+        page, package = render(rater_id, cases, ASSISTED if after else BLIND)
         (partial / "index.html").write_text(page, encoding="utf-8")
         tables.write_table(key_path(folder), [{"package_sha256": package, **row} for row in rows], KEY)
         os.replace(partial, folder)
@@ -122,6 +133,20 @@ def choose_scans(results: Path, wanted: Sequence[str] = ()) -> list[Row]:
     return [rows[name] for name in chosen]
 
 
+def _read_blind(knees: Sequence[Row], first: dict, named: Sequence[str], after: Path) -> list[Row]:
+    """Of the scans, those that the reader has read blind to the end and the machine has outlined."""
+    read = [row for row in knees if _key(row) in first and row["status"] == "ok"]
+    missing = sorted({row["scan_id"] for row in knees} - {row["scan_id"] for row in read}) if named else []
+    if missing or not read:
+        which = ", ".join(missing) or "any scan"
+        raise UsageError(f"{after}: no blind reading to the end by this reader, or no outlines, of {which}")
+    return read
+
+
+def _key(row: Row) -> tuple:
+    return tuple(row[name] for name in KNEE_KEYS)
+
+
 def _image_path(results: Path, scan_id: str) -> Path:
     return Path(results) / "ingest" / f"{scan_id}_image.nii.gz"
 
@@ -136,33 +161,38 @@ def _unused(new_name: Callable[[], str], names: set[str]) -> str:
 # --- one case ---------------------------------------------------------------------------------------------------------
 
 
-def case_script(name: str, data: bytes) -> tuple[bytes, str]:
+def case_script(name: str, data: bytes, over: bytes | None = None) -> tuple[bytes, str]:
     """The script (windows-1252) that hands a case's pixels to the page, and the SHA-256 of its name and pixels.
 
     The name makes the digest of a repeated knee another one, and blanks its size: neither tells that it is a repeat.
+    `over` is what the assisted phase draws over the slices.
     """
     digest = hashlib.sha256(name.encode() + data).hexdigest()
+    texts = [as_script_text(part) for part in (data, over) if part is not None]
     head = f'kneelineCase("{name}","{digest}","'.encode()
-    return head + as_script_text(data) + b'");' + b" " * int(digest[:3], 16) + b"\n", digest
+    return head + b'","'.join(texts) + b'");' + b" " * int(digest[:3], 16) + b"\n", digest
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-def render(rater_id: str, cases: Sequence[dict]) -> tuple[str, str]:
+def render(rater_id: str, cases: Sequence[dict], phase: str = BLIND) -> tuple[str, str]:
     """The page's text, and its SHA-256 before that digest is written into it."""
+    aided = phase == ASSISTED
     index = {
         "version": __version__,
+        "phase": phase,
         "rater": rater_id,
         "confidence": form.CONFIDENCE.words,
         "form": form.as_json(),
         "cases": list(cases),
+        **({"experimental": assisted.EXPERIMENTAL} if aided else {}),
     }
     template = (_PAGE / "page.html").read_text(encoding="utf-8")
     parts = {
-        "style": assets.joined("theme.css", "viewer.css", _PAGE / "page.css"),
+        "style": assets.joined(*_STYLES, *([_AID_STYLE] if aided else [])),
         "index": assets.in_script(json.dumps(index, separators=(",", ":"))),
-        "script": assets.joined(*_SCRIPTS),
+        "script": assets.joined(*_SCRIPTS, *(_AID if aided else []), _PAGE / "app.js"),
     }
     text = assets.fill(template, parts)
     digest = hashlib.sha256(text.encode()).hexdigest()

@@ -4,12 +4,13 @@
   const index = kneeline.index;
   const of = (id) => document.getElementById(id);
   const loader = new kneeline.Loader(index.cases);
+  const aid = kneeline.aid || null; // what a later phase brings to the page; a blind one has none
   let at = 0; // the case shown
   let flash = null;
   let ready = false; // the store speaks before the form is there
 
   const store = new kneeline.Store(index, kneeline.remote(), () => refresh());
-  const viewer = new kneeline.Viewer(of("canvas"), describe);
+  const viewer = aid ? aid.viewer(of("canvas"), describe) : new kneeline.Viewer(of("canvas"), describe);
   const form = new kneeline.Form(index, of("form"), answer, explain);
   const here = () => index.cases[at];
   const given = (name) => store.get(here().id, name);
@@ -60,8 +61,10 @@
     of("loading").hidden = false;
     try {
       const pixels = await loader.get(one.id);
+      const over = aid && await aid.unpack(one, loader.over.get(one.id));
       if (one !== here()) return;
       viewer.show(one, pixels);
+      if (aid) aid.show(viewer, one, over);
       of("loading").hidden = true;
       document.body.dataset.shown = one.id;
       const next = index.cases[at + 1];
@@ -112,6 +115,7 @@
     const bar = strip.querySelector("progress");
     if (bar) bar.value = done;
     form.show(given, locked);
+    if (aid) aid.mark(form, here());
     of("comment").disabled = locked;
     if (document.activeElement !== of("comment")) of("comment").value = given("comment") ?? "";
     of("previous").disabled = at === 0;
@@ -158,6 +162,7 @@
   function explain(item) {
     const box = of("scale");
     box.replaceChildren(Object.assign(document.createElement("b"), { textContent: item.section === item.label ? item.label : `${item.section}: ${item.label}` }));
+    if (aid) box.append(aid.told(item, here()));
     const list = document.createElement("ul");
     const line = (key, words) => {
       const row = document.createElement("li");
@@ -212,12 +217,12 @@
     const n = index.cases.length;
     dialog.innerHTML = `
       <h1 id="start-title"></h1>
-      <p>${n} case${n > 1 ? "s" : ""} in random order; some knees may come twice. Grade what you see in each: who it is, how this person
-      runs and what the computer found are not in this page. <b>Not readable is not 0.</b> No grade is set beforehand.</p>
+      <p>${aid ? aid.about(n) : `${n} case${n > 1 ? "s" : ""} in random order; some knees may come twice. Grade what you see in each: who it is, how this person
+      runs and what the computer found are not in this page.`} <b>Not readable is not 0.</b> No grade is set beforehand.</p>
       <p>Every answer is saved at once ${location.protocol === "file:" ? "in this browser on this computer. When you are done, or to go on elsewhere, export and keep the file" : "by the server"}.</p>
       <div class="keys">
         <dl><dt>0 … 4</dt><dd>grade, go to the next</dd><dt>X</dt><dd>not readable</dd><dt>⌫</dt><dd>take an answer back</dd>
-        <dt>Tab</dt><dd>next item (⇧ previous)</dd><dt>Enter</dt><dd>next gap, then next case</dd><dt>N, P</dt><dd>next, previous case</dd><dt>C</dt><dd>comment (Esc leaves it)</dd></dl>
+        <dt>Tab</dt><dd>next item (⇧ previous)</dd><dt>Enter</dt><dd>next gap, then next case</dd><dt>N, P</dt><dd>next, previous case</dd><dt>C</dt><dd>comment (Esc leaves it)</dd>${aid ? aid.keys : ""}</dl>
         <dl><dt>↑ ↓ ← →, wheel</dt><dd>slices (PgUp, PgDn: five)</dd><dt>drag, ⇧ arrows</dt><dd>window and level</dd><dt>right drag, + −</dt><dd>zoom</dd>
         <dt>middle drag, Ctrl arrows</dt><dd>move</dd><dt>⇧ drag, M</dt><dd>measure</dd><dt>V, I, R</dt><dd>other plane, invert, reset</dd><dt>E, H</dt><dd>export, this help</dd></dl>
       </div>
@@ -243,6 +248,10 @@
     backspace: () => answer(form.item, null, false), delete: () => answer(form.item, null, false),
     pageup: () => viewer.move(-5), pagedown: () => viewer.move(5), home: () => viewer.go(0), end: () => viewer.image && viewer.go(viewer.count - 1),
   };
+  if (aid) Object.assign(letters, aid.letters(viewer, () => {
+    const first = aid.first(form.item, here());
+    if (first !== null) answer(form.item, first, true);
+  }));
   const arrows = { ArrowUp: [0, 1, -1], ArrowDown: [0, -1, 1], ArrowLeft: [-1, 0, -1], ArrowRight: [1, 0, 1] };
 
   document.addEventListener("keydown", (event) => {

@@ -4,10 +4,12 @@ kneeline.Loader = class {
     this.cases = new Map(cases.map((one) => [one.id, one]));
     this.held = new Map();
     this.waiting = new Map();
-    window.kneelineCase = (id, digest, text) => {
+    this.over = new Map(); // what lies over the slices; a blind page has nothing of the kind
+    window.kneelineCase = (id, digest, text, over) => {
       const waiting = this.waiting.get(id);
       if (!waiting) return;
       this.waiting.delete(id);
+      if (over) this.over.set(id, over);
       if (digest === this.cases.get(id).image) waiting.resolve(text);
       else waiting.reject(new Error("the images belong to another package; copy the whole folder again"));
     };
@@ -24,7 +26,7 @@ kneeline.Loader = class {
   }
 
   keep(ids) {
-    for (const id of this.held.keys()) if (!ids.includes(id)) this.held.delete(id);
+    for (const kept of [this.held, this.over]) for (const id of kept.keys()) if (!ids.includes(id)) kept.delete(id);
   }
 
   fetch(id) {

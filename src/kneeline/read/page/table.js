@@ -2,7 +2,7 @@
 
 kneeline.columns = [
   "package_sha256", "rater_id", "case_id", "image_sha256", "structure", "region", "answer", "status",
-  "first_at", "changed_at", "version", "rows", "check",
+  "first_at", "changed_at", "version", "phase", "rows", "check",
 ];
 
 kneeline.crc32 = (text) => {
@@ -26,7 +26,7 @@ kneeline.exported = (index, answers) => {
       rows.push([
         index.package, index.rater, one.id, one.image, item.structure, item.region || "n/a",
         status === "given" ? String(answer.value) : "n/a", status,
-        new Date(answer.first).toISOString(), new Date(answer.at).toISOString(), index.version,
+        new Date(answer.first).toISOString(), new Date(answer.at).toISOString(), index.version, index.phase,
       ]);
     }
   }
