@@ -21,7 +21,7 @@ from kneeline.report.views import Cell, View, fixed, grade_cell, plain, view
 from kneeline.tables import Row, Table
 from kneeline.viewer import assets, overlay
 from kneeline.viewer.knee import pack_knee
-from kneeline.viewer.pixels import as_script_text
+from kneeline.viewer.pixels import MAX_BYTES, as_script_text
 from kneeline.volume import Volume, read_volume
 
 FOLDER = "knees"
@@ -84,10 +84,11 @@ def make_page(scan_id: str, found: Found, image: Volume, labels: Volume, *, view
     info: dict[str, Any] = {"scan": scan_id, "version": __version__, "viewer": viewer}
     if viewer:
         side = found.status["laterality"]
-        knee, pixels = pack_knee(image, side)
-        packed = {"image": pixels.data, "labels": overlay.pack_labels(labels, side)}
+        packed = {"labels": overlay.pack_labels(labels, side)}
         if found.t2_s is not None:
             packed["t2"] = overlay.pack_t2(found.t2_s, side)
+        knee, pixels = pack_knee(image, side, MAX_BYTES - sum(map(len, packed.values())))
+        packed["image"] = pixels.data
         script, digest = _script(packed)
         files[f"{scan_id}_pixels.js"] = script
         places = [_told(place, found) for place in overlay.in_stack(found.geometry, labels, side)]

@@ -9,14 +9,15 @@ kneeline.t2Colour = function (share) {
   return from.map((value, i) => Math.round(value + (to[i] - value) * (at % 1)));
 };
 
-/* Where two of four neighbouring centres differ, the outline crosses the cell: pairs of its sides' middles, by the
-   corners inside (8 top left, 4 top right, 2 bottom right, 1 bottom left). */
+/* Where two of four neighbouring centres differ, the outline crosses the cell from the middle of one side to that of
+   another, by the corners inside (8 top left, 4 top right, 2 bottom right, 1 bottom left). The inside is always on the
+   same hand, so that where one cell's line ends the next one's begins. Sides' middles in half voxels from top left. */
 kneeline.crossings = (() => {
-  const [top, right, bottom, left] = [[0.5, 0], [1, 0.5], [0.5, 1], [0, 0.5]];
+  const [top, right, bottom, left] = [[1, 0], [2, 1], [1, 2], [0, 1]];
   return [
-    [], [[left, bottom]], [[bottom, right]], [[left, right]], [[top, right]], [[top, right], [left, bottom]], [[top, bottom]],
-    [[top, left]], [[top, left]], [[top, bottom]], [[top, left], [bottom, right]], [[top, right]], [[left, right]],
-    [[bottom, right]], [[left, bottom]], [],
+    [], [[left, bottom]], [[bottom, right]], [[left, right]], [[right, top]], [[right, top], [left, bottom]], [[bottom, top]],
+    [[left, top]], [[top, left]], [[top, bottom]], [[top, left], [bottom, right]], [[top, right]], [[right, left]],
+    [[right, bottom]], [[bottom, left]], [],
   ];
 })();
 
@@ -117,33 +118,51 @@ kneeline.Overlay = class extends kneeline.Viewer {
     if (this.paths.has(key)) return this.paths.get(key);
     if (this.paths.size > 60) this.paths.clear();
     const [across, down, right] = this.axes;
-    const { shape, spacing } = this.image;
+    const { shape } = this.image;
     const [rows, columns] = [shape[down], shape[right]];
     const step = this.strides;
     const base = this.slice * step[across];
     const [toDown, toRight] = [step[down], step[right]];
     const value = (row, column) => (row < 0 || column < 0 || row >= rows || column >= columns ? 0 : array[base + row * toDown + column * toRight]);
-    const found = new Map();
-    const [width, height] = [this.flipped ? -spacing[right] : spacing[right], spacing[down]];
+    const lines = new Map(); // of each value: where a piece begins, and where it ends
+    const wide = 2 * columns + 4;
+    const cross = (inside, corners, row, column) => {
+      if (!lines.has(inside)) lines.set(inside, new Map());
+      for (const [from, to] of kneeline.crossings[corners]) {
+        const start = (2 * row + 2) * wide + 2 * column + 2;
+        lines.get(inside).set(start + from[1] * wide + from[0], start + to[1] * wide + to[0]);
+      }
+    };
     for (let row = -1; row < rows; row++) {
       for (let column = -1, a = 0, d = 0; column < columns; column++) {
         const b = value(row, column + 1);
         const c = value(row + 1, column + 1);
         if (a !== b || b !== c || c !== d) {
-          const [x, y] = this.at(column, row);
-          for (const inside of new Set([a, b, c, d])) {
-            if (!inside) continue;
-            if (!found.has(inside)) found.set(inside, new Path2D());
-            const path = found.get(inside);
-            const corners = (a === inside ? 8 : 0) | (b === inside ? 4 : 0) | (c === inside ? 2 : 0) | (d === inside ? 1 : 0);
-            for (const [from, to] of kneeline.crossings[corners]) {
-              path.moveTo(x + from[0] * width, y + from[1] * height);
-              path.lineTo(x + to[0] * width, y + to[1] * height);
-            }
-          }
+          const corners = (one) => (a === one ? 8 : 0) | (b === one ? 4 : 0) | (c === one ? 2 : 0) | (d === one ? 1 : 0);
+          if (a) cross(a, corners(a), row, column);
+          if (b && b !== a) cross(b, corners(b), row, column);
+          if (c && c !== a && c !== b) cross(c, corners(c), row, column);
+          if (d && d !== a && d !== b && d !== c) cross(d, corners(d), row, column);
         }
         [a, d] = [b, c];
       }
+    }
+    const found = new Map();
+    for (const [inside, next] of lines) {
+      const path = new Path2D();
+      const point = (key) => this.at((key % wide) / 2 - 1, Math.floor(key / wide) / 2 - 1);
+      while (next.size) {
+        const first = next.keys().next().value;
+        path.moveTo(...point(first));
+        for (let at = first; next.has(at); ) {
+          const to = next.get(at);
+          next.delete(at);
+          at = to;
+          if (at !== first) path.lineTo(...point(at));
+        }
+        path.closePath();
+      }
+      found.set(inside, path);
     }
     this.paths.set(key, found);
     return found;
@@ -155,7 +174,7 @@ kneeline.Overlay = class extends kneeline.Viewer {
     pen.save();
     pen.translate(...this.corner);
     pen.scale(this.scale, this.scale);
-    pen.lineCap = "round";
+    pen.lineJoin = "round";
     const strokes = { bone: [1, 0.6], cartilage: [1.2, 0.85], meniscus: [1.8, 1], fluid: [1.6, 1] };
     if (this.outline) {
       const paths = this.outlines("labels", this.over.labels);
