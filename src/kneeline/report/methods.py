@@ -262,8 +262,8 @@ class Reading:
 
 
 def reading(found: Results) -> Reading | None:
-    """None when nobody read."""
-    rows = found[tables.READINGS]
+    """None when nobody read blind: what was read with the machine's results in view is told apart."""
+    rows = [row for row in found[tables.READINGS] if row.get("phase") != "assisted"]
     if not rows:
         return None
     seen = {(row["rater_id"], *(row[k] for k in tables.KNEE_KEYS), row["reading"]) for row in rows}
@@ -278,11 +278,19 @@ def reading(found: Results) -> Reading | None:
 
 
 def _readers(found: Results, cite: Citations) -> Iterable[str]:
+    aided = {
+        tuple(row[k] for k in tables.KNEE_KEYS) for row in found[tables.READINGS] if row.get("phase") == "assisted"
+    }
+    if aided:
+        yield (
+            f"{counted(len(aided), 'knee')} {'was' if len(aided) == 1 else 'were'} read with the machine's results in "
+            "view; that reading is reported apart and enters neither agreement nor scores."
+        )
     read = reading(found)
     if read is None:
         yield (
-            "No reader graded these knees: agreement of machine and reader, and the machine's error in this cohort, "
-            "are not known."
+            f"No reader graded these knees{' blind' if aided else ''}: agreement of machine and reader, and the "
+            "machine's error in this cohort, are not known."
         )
         return
     again = f", {read.twice} of them twice by the same reader" if read.twice else ""
