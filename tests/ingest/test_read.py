@@ -7,11 +7,13 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from pydicom.fileset import FileSet
 from tests.ingest import faults
 from tests.ingest.vendors import COMPRESSED, assert_same_image, compress, write_enhanced
 from tests.simulate.test_dicom import UNCOMPRESSED, oblique_image
 
+from kneeline.errors import Refusal
 from kneeline.ingest.run import load_knee
 from kneeline.simulate.dicom import Protocol, write_series
 from kneeline.volume import Volume
@@ -208,3 +210,21 @@ def test_phase_images_in_the_same_series_are_another_candidate(tmp_path, truth):
     knee = load_knee(tmp_path)
     assert_same_image(knee.image, truth)
     assert [row["reason_code"] for row in knee.series] == [None, "derived_image"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "PDF"])
+@pytest.mark.parametrize("name", ["slice 12", "IM0001.dcm"])
+def test_a_picture_is_called_one_and_the_way_out_is_told(tmp_path, kind, name):
+    (tmp_path / "study").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "study" / name, format=kind)
+    (tmp_path / "study/notes.txt").write_text("what the scanner said")
+    for path in (tmp_path / "study", tmp_path / "study" / name):
+        with pytest.raises(Refusal, match=rf"this is a picture \({kind}\).*give the folder of DICOM files") as told:
+            load_knee(path)
+        assert told.value.code == "no_series"
+
+
+def test_a_picture_beside_a_scan_does_not_matter(tmp_path):
+    faults.good(tmp_path / "in", laterality="R")
+    Image.new("L", (9, 9)).save(tmp_path / "in" / "preview.png")
+    assert load_knee(tmp_path / "in").laterality == "R"

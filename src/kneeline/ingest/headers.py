@@ -24,6 +24,7 @@ from kneeline.ingest.limits import (
     HeaderStream,
     too_many_files,
 )
+from kneeline.ingest.picture_files import picture_kind
 from kneeline.ingest.walk import files_below
 
 _TAGS = """
@@ -89,6 +90,7 @@ class Found:
     broken: list[Broken] = field(default_factory=list)
     nifti: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)  # nothing in them says DICOM
+    pictures: set[str] = field(default_factory=set)  # formats of pictures among them
     budget: int = MAX_HEADERS_BYTES  # for headers that are larger than most, and deflated files
 
 
@@ -116,13 +118,23 @@ def scan_paths(paths: Iterable[str | os.PathLike]) -> Found:
 def value_of(dataset: Any, keyword: str, default: Any = None) -> Any:
     """Value of a tag; `default` when it is absent, empty, endless or not what its type says."""
     try:
-        raw = dataset.get_item(keyword)
-        if isinstance(getattr(raw, "value", None), bytes) and len(raw.value) > MAX_VALUE_BYTES:
+        tag = _tag_of(keyword)
+        raw = dataset.get_item(tag)
+        if raw is None:
+            return default
+        if isinstance(raw.value, bytes) and len(raw.value) > MAX_VALUE_BYTES:
             return _large_value(dataset, raw, keyword, default)
-        value = dataset.get(keyword)
+        value = dataset[tag].value
     except Exception:  # a damaged value can fail in many ways inside the parser
         return default
     return default if value is None or isinstance(value, str) and not value.strip() else value
+
+
+@cache
+def _tag_of(keyword: str) -> Any:
+    from pydicom.tag import Tag
+
+    return Tag(keyword)
 
 
 def _large_value(dataset: Any, raw: Any, keyword: str, default: Any) -> Any:
@@ -186,6 +198,7 @@ def _sort_in(path: Path, found: Found) -> None:
         return
     claims = start[128:132] == b"DICM" or start[132:136] == _META_START
     if not claims and start[:2] not in _FIRST_GROUPS:
+        found.pictures |= {picture_kind(start)} - {None}
         if name.endswith(_DICOM_NAMES):
             found.broken.append(Broken(path.parent, None))
         else:

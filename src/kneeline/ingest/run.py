@@ -18,6 +18,7 @@ from kneeline.ingest.candidate import Candidate, find_candidates, is_wide, read_
 from kneeline.ingest.echoes import ANATOMICAL_ECHO_RULE
 from kneeline.ingest.headers import scan_paths
 from kneeline.ingest.laterality import Side, conflict, resolve_side, series_sides
+from kneeline.ingest.picture_files import only_pictures
 from kneeline.ingest.quality import quality_row
 from kneeline.tables import Row, Scan
 from kneeline.volume import Volume, other_side, write_array, write_volume
@@ -136,6 +137,8 @@ def _candidates(paths: Sequence[str | Path]) -> list[Candidate]:
     candidates = find_candidates(found)
     if candidates:
         return candidates
+    if found.pictures:
+        raise only_pictures(found.pictures)
     if found.broken:
         raise Refusal(
             "unreadable_file",
