@@ -208,7 +208,8 @@ def check_sheets(settings: dict, directory: Path) -> list[tables.Scan]:
 
 
 def sheet_doubts(settings: dict, directory: Path, scans: Sequence[tables.Scan]) -> list[str]:
-    """What a person should look at before a long run: unknown people, numbers that look like another unit."""
+    """What a person should look at before a long run: unknown people, numbers that look like another unit, edits of
+    no scan."""
     runners = read_runners(directory / settings["participants"])
     ids = {row["participant_id"] for row in runners}
     strangers = sorted({scan.participant_id for scan in scans} - ids)
@@ -219,6 +220,7 @@ def sheet_doubts(settings: dict, directory: Path, scans: Sequence[tables.Scan]) 
             for person in strangers
         ),
         *(f"{settings['participants']}: {doubt}" for doubt in doubts(runners)),
+        *registry.doubts_of(scans, settings["edits"], directory),
     ]
 
 

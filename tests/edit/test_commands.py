@@ -66,6 +66,7 @@ def test_what_comes_back_is_recorded_with_who_when_and_hashes(back, machine, cap
     assert (edit.editor_id, edit.outlined_by, edit.network) == ("anna", "edited by anna", NETWORK)
     assert edit.before_sha256 == digest(f"results/segment/{FIRST}_dseg.nii.gz")
     assert edit.after_sha256 == digest(edit.path)
+    assert edit.laterality == "R"
     assert edit.image_sha256 == digest(f"results/ingest/{FIRST}_image.nii.gz")
     assert np.array_equal(read_volume(edit.path).array, corrected(machine).array)
     row = rows()[-1]
@@ -216,6 +217,17 @@ def test_a_run_does_not_begin_with_a_label_map_that_was_changed_or_lost(back, ma
     path.unlink()
     assert run("check") == 2
     assert "is gone" in capsys.readouterr().err
+
+
+def test_an_edit_of_a_scan_that_is_called_otherwise_now_is_told(back, capsys):
+    bring(back)
+    scans = tables.read_table("config/scans.tsv", tables.SCANS)
+    tables.write_table("config/scans.tsv", [scans[0] | {"laterality": "L"}, scans[1]], tables.SCANS)
+    capsys.readouterr()
+    assert run("check") == 0
+    said = capsys.readouterr().out
+    assert f"{FIRST}: its outlines were corrected" in said
+    assert "no such scan any more" in said
 
 
 def test_whoever_withdraws_takes_their_edits_along_and_nobody_else_s(back, machine, capsys):

@@ -181,6 +181,13 @@ def test_an_edit_that_cannot_be_taken_sets_the_scan_aside_and_the_machine_s_neve
     assert [path.name for path in stage.results.iterdir()] == [f"{SCAN}_status.json"]
 
 
+def test_medial_and_lateral_that_were_named_for_the_other_side_are_refused(stage, edit):
+    assert stage(replace(edit, laterality="R"))["status"] == "ok"
+    row = stage(replace(edit, laterality="L"))
+    assert (row["status"], row["reason_code"]) == ("quarantined", "laterality_conflict")
+    assert "the left knee that anna corrected, it is said to be a right one now" in row["reason"]
+
+
 def test_an_image_that_was_read_anew_is_to_be_looked_at(stage, edit):
     same = replace(edit, image_sha256=digest(stage.ingest / f"{SCAN}_image.nii.gz"))
     told = "the image was read anew since"

@@ -175,7 +175,8 @@ def import_edit(
     changed_ml, changed = changes(edited, machine)
     names = ",".join(label.label_name for label in changed)
     row = {"scan_id": scan_id, "action": "imported", "editor_id": editor, "file": name, "after_sha256": after}
-    registry.add_row(knee.edits, row | started | {"changed_ml": changed_ml, "changed": names})
+    row |= {"laterality": knee.laterality, "changed_ml": changed_ml, "changed": names}
+    registry.add_row(knee.edits, row | started)
     print(f"{scan_id}: edited by {editor}, {changed_ml:.2f} mL with another label than the machine's")
     print(_volumes(machine, edited))
     print(_NEXT)

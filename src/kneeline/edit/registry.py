@@ -58,7 +58,7 @@ def rows_of(folder: Path, scan_id: str | None = None) -> list[Row]:
 
 
 def _edit(folder: Path, row: Row) -> Edit:
-    names = ("editor_id", "after_sha256", "before_sha256", "network", "image_sha256")
+    names = ("editor_id", "after_sha256", "before_sha256", "network", "image_sha256", "laterality")
     return Edit(str(folder / row["file"]), edited_at=row["at"], **{name: row[name] for name in names})
 
 
@@ -82,6 +82,17 @@ def faults_of(scans: Sequence[Scan], directory: Path) -> list[str]:
                     f"new one with `kneeline import-edit`, or {undo(scan)}"
                 )
     return faults
+
+
+def doubts_of(scans: Sequence[Scan], folder: Path, study: Path) -> list[str]:
+    """Edits that no scan takes: a row of the scans table that got another side or name is another scan."""
+    known = {scan.scan_id for scan in scans}
+    return [
+        f"{scan_id}: its outlines were corrected ({edit.path}), but the scans table has no such scan any more; if it "
+        "is there under another name, import the label map for that"
+        for scan_id, edit in sorted(read_edits(folder, study).items())
+        if scan_id not in known
+    ]
 
 
 def undo(scan: Scan) -> str:

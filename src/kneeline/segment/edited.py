@@ -27,9 +27,16 @@ def take_edit(
     Raises
     ------
     Refusal
-        `edit_missing`, `edit_changed`, `edit_does_not_fit`: an edit is never left out in silence.
+        `edit_missing`, `edit_changed`, `edit_does_not_fit`, `laterality_conflict`: no edit is left out in silence.
     """
     labels = _read(edit, image)
+    if edit.laterality not in (None, laterality):
+        words = {"L": "left", "R": "right"}
+        raise Refusal(
+            "laterality_conflict",
+            f"expected the {words[edit.laterality]} knee that {edit.editor_id} corrected, it is said to be a "
+            f"{words[laterality]} one now; give the side in the scans table, or {_AGAIN}",
+        )
     canonical = reorient(labels, SAGITTAL)
     judged, reason = verdict.judge(anatomy.measure(canonical.array, canonical.spacing_mm), {})
     if edit.image_sha256 not in (None, hashlib.sha256(Path(image_path).read_bytes()).hexdigest()):
