@@ -1,7 +1,9 @@
 """What an impatient user types."""
 
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -237,12 +239,47 @@ def test_check_reads_images_as_ingest_would(study, capsys):
     assert "sub-2_ses-01_knee-L: laterality_conflict" in capsys.readouterr().out
 
 
-def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
+@pytest.fixture
+def places(tmp_path):
     (tmp_path / "file").write_text("")
-    assert cli.main(["inventory", str(tmp_path), "-o", str(tmp_path / "file" / "series.tsv")]) == 2
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "told"),
+    [
+        ("inventory {} -o", "file/series.tsv", "expected a folder to write to, but {}/file is none"),
+        ("inventory {} -o", "folder", "is a folder; expected the name of a file"),
+        ("score {}/scan -o", "file", "expected a folder to write to, but {}/file is none"),
+        ("score {}/scan -o", "file/a/b", "expected a folder to write to, but {}/file is none"),
+        ("segment {}/scan -o", "file/dseg.nii.gz", "expected a folder to write to, but {}/file is none"),
+        ("validate -o", "folder", "is a folder"),
+        ("validate --plot", "file/plot.svg", "but {}/file is none"),
+        ("power -o", "file/power.tsv", "but {}/file is none"),
+        ("read {} --rater a --seed 1 -o", "file/package", "but {}/file is none"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_sentence_before_any_work(places, capsys, command, out, told):
+    """The scans named here do not exist: the output is looked at first."""
+    assert cli.main([*command.format(places).split(), str(places / out)]) == 2
     said = capsys.readouterr().err
-    assert "kneeline: Not a directory" in said or "kneeline: File exists" in said
-    assert str(tmp_path / "file") in said
+    assert said.startswith(f"kneeline: {places}/")
+    assert told.format(places) in said
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "told"),
+    [
+        ("access", lambda place, mode: False, "folder allows no writing"),
+        ("statvfs", lambda place: SimpleNamespace(f_bavail=0), "no space is left on that disk"),
+    ],
+)
+def test_a_full_disk_and_a_closed_folder_are_told_before_any_work(places, capsys, monkeypatch, call, answer, told):
+    """As the system answers for them; root, which runs the checks, may write everywhere."""
+    monkeypatch.setattr(os, call, answer)
+    assert cli.main(["score", "scan", "-o", str(places / "folder/out")]) == 2
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("granularity", "left"), [("step", ["ingest"]), ("scan", ["ingest", "score", "report"])])

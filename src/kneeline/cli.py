@@ -14,14 +14,15 @@ from pathlib import Path
 
 from kneeline import __version__
 from kneeline.errors import Refusal, UsageError
+from kneeline.places import new_file, new_folder, new_place
 
 DONE, SET_ASIDE, BAD_USAGE = 0, 1, 2
 MACHINE_FAILED = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
     try:
+        arguments = _parser().parse_args(argv)
         return arguments.call(arguments)
     except UsageError as error:
         print(f"kneeline: {error}", file=sys.stderr)
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("export-edit", _export_edit, "write a knee's image and outlines for ITK-SNAP or 3D Slicer to correct")
     sub.add_argument("knee", metavar="KNEE", help="scan id, such as sub-001_ses-01_knee-L")
-    sub.add_argument("-o", "--out", type=Path, help="folder to write (default: edits/work/KNEE)")
+    sub.add_argument("-o", "--out", type=new_folder, help="folder to write (default: edits/work/KNEE)")
     _add_config(sub)
     _add_directory(sub)
 
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("inventory", _inventory, "list the knee series under a folder as a scans table")
     sub.add_argument("root", type=Path, metavar="DICOM_ROOT")
-    sub.add_argument("-o", "--out", type=Path, help="file to write (default: print)")
+    sub.add_argument("-o", "--out", type=new_file, help="file to write (default: print)")
 
     sub = command("score", _score, "score one knee: a DICOM folder or a NIfTI file; prints a table")
     sub.add_argument("series", type=Path, metavar="SERIES")
@@ -111,22 +112,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=new_folder,
         help="also write image, labels, scores (JSON), cartilage map and picture to this folder",
     )
 
     sub = command("segment", _segment, "segment one image")
     sub.add_argument("image", type=Path, metavar="IMAGE", help="NIfTI file or DICOM folder, sagittal")
-    sub.add_argument("-o", "--out", type=Path, required=True, metavar="DSEG", help="label volume to write (.nii.gz)")
+    sub.add_argument("-o", "--out", type=new_file, required=True, metavar="DSEG", help="labels to write (.nii.gz)")
     sub.add_argument("--laterality", choices=("L", "R"), help="side of the knee, if you know it")
 
     sub = command("simulate", _simulate_cohort, "make simulated knees, whose truth is known")
     kinds = sub.add_subparsers(metavar="KIND", required=True)
     cohort = kinds.add_parser("cohort", help="write participants.tsv, scans.tsv and config.yaml of a simulated cohort")
-    cohort.add_argument("--out", type=Path, required=True, help="folder for config/")
+    cohort.add_argument("--out", type=new_folder, required=True, help="folder for config/")
     knee = kinds.add_parser("scan", help="write one scan of a simulated cohort as DICOM, and its truth")
     knee.add_argument("--scan", required=True, help="scan id, e.g. sub-001_ses-01_knee-L")
-    knee.add_argument("--out", type=Path, required=True, help="folder for the scan's DICOM folder and truth")
+    knee.add_argument("--out", type=new_folder, required=True, help="folder for the scan's DICOM folder and truth")
     for kind, call in ((cohort, _simulate_cohort), (knee, _simulate_scan)):
         kind.add_argument("--runners", type=int, default=26)
         kind.add_argument("--seed", type=int, default=2006)
@@ -134,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("ingest", _ingest, "read scans from DICOM or NIfTI, check them, write images without identity")
     _add_scans(sub)
-    sub.add_argument("--out", type=Path, default=Path("results/ingest"))
+    sub.add_argument("--out", type=new_folder, default=Path("results/ingest"))
 
     sub = command("process", _process, "take scans through ingest, segment, score and picture (a step of the workflow)")
     _add_scans(sub)
@@ -173,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=2006)
     sub.add_argument("--jobs", type=int, default=1, help="processes; the figures do not depend on it (default: 1)")
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("-o", "--out", type=Path, help="also write the table (.tsv)")
+    sub.add_argument("-o", "--out", type=new_file, help="also write the table (.tsv)")
 
     sub = command("report", _report, "write the report page from the results folder")
     _add_config(sub)
@@ -187,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         "       kneeline read import KEY EXPORT ... -o readings.tsv"
     )
     sub.add_argument("what", nargs="+", type=Path, metavar="RESULTS", help="results; a package; or import and files")
-    sub.add_argument("-o", "--out", type=Path, help="folder of the package to make, or readings table to write")
+    sub.add_argument("-o", "--out", type=new_place, help="folder of the package to make, or readings table to write")
     sub.add_argument("--rater", metavar="ID", help="code of the reader: letters, digits, - and _")
     sub.add_argument("--seed", type=int, help="seed of the order in which this reader sees the knees")
     sub.add_argument("--repeats", type=float, default=0.1, metavar="SHARE", help="share read twice (default: 0.1)")
@@ -202,11 +203,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--knees", type=int, default=15, help="how many knees; fifteen make a round (default: 15)")
     sub.add_argument("--retest", type=int, default=0, help="how many of them are scanned a second time (default: 0)")
     sub.add_argument("--jobs", type=int, default=1, help="processes; the figures do not depend on it (default: 1)")
-    sub.add_argument("--plot", type=Path, help="also write the reliability plot (.svg)")
+    sub.add_argument("--plot", type=new_file, help="also write the reliability plot (.svg)")
     sub.add_argument(
-        "--worst", type=Path, help="also write a page of the worst cases (.md), pictures in a folder beside it"
+        "--worst", type=new_file, help="also write a page of the worst cases (.md), pictures in a folder beside it"
     )
-    sub.add_argument("-o", "--out", type=Path, help="Markdown file to write (default: print)")
+    sub.add_argument("-o", "--out", type=new_file, help="Markdown file to write (default: print)")
     return parser
 
 
