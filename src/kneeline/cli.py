@@ -179,6 +179,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("report", _report, "write the report page from the results folder")
     _add_config(sub)
     sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument(
+        "--pdf",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FILE",
+        help="also print it to a PDF (default: report.pdf beside it) with Chromium, Chrome or Edge",
+    )
+    sub.epilog = "Environment: KNEELINE_BROWSER=path, the browser that prints the PDF."
 
     sub = command("read", _read, "make a page on which a reader grades knees blindly, or take a reading back")
     sub.usage = (
@@ -549,12 +558,19 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 
 def _report(arguments) -> int:
     from kneeline.config import read_config
+    from kneeline.report import paper
     from kneeline.report.page import build_report
 
+    # Looked for first: who has no browser should know before the page is built.
+    browser = paper.find_browser() if arguments.pdf is not None else None
     config, results = read_config(arguments.config), arguments.results
     truth = results / "simulate" / "truth.tsv" if config["simulate"] else None
     readings = Path(config["readings"]) if config["readings"] else None
-    print(build_report(results, results / "report", config, truth, readings=readings))
+    page = build_report(results, results / "report", config, truth, readings=readings)
+    print(page)
+    if browser:
+        pdf = page.with_suffix(".pdf") if arguments.pdf == Path() else arguments.pdf
+        print(paper.print_page(page, pdf, browser))
     return DONE
 
 

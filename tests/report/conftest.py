@@ -8,7 +8,7 @@ import pytest
 
 from kneeline import grading, tables
 from kneeline.labels import Label
-from kneeline.report import pictures
+from kneeline.report import page, pictures
 from kneeline.tables import scan_id
 from kneeline.volume import Volume
 
@@ -31,6 +31,12 @@ SET_ASIDE = {
     11: ("ingest", "burned_in", HOSTILE),
     19: ("segment", "not_a_knee", "no femur and tibia were found; give a sagittal knee series"),
 }
+
+SIDECAR = {
+    "Manufacturer": "Acme", "ManufacturersModelName": "Knee 3", "MagneticFieldStrength": 3.0,
+    "MRAcquisitionType": "2D", "EchoTime": 0.03, "RepetitionTime": 3.2,
+}  # fmt: skip
+NETWORK = {"network": "ab" * 32, "engine": "onnxruntime", "version": "1.2.3", "precision": "float32"}
 
 TOTAL_PARTS = "menisci=missing (not graded),cartilage=machine+reader:anna,effusion=machine"
 
@@ -113,6 +119,9 @@ def fake_results(folder, n=26, set_aside=SET_ASIDE, draw=3):
             | {"weekly_distance_km": float(10 + 2 * i), "distance_source": "gps"}
         )
     good = [row for row in status if row["status"] == "ok"]
+    for row in good:
+        tables.write_text(folder / "ingest" / f"{row['scan_id']}_image.json", json.dumps(SIDECAR))
+        tables.write_text(folder / "segment" / f"{row['scan_id']}_dseg.json", json.dumps(NETWORK))
     write = lambda table, rows: tables.write_table(folder / f"{table.name}.tsv", rows, table)  # noqa: E731
     for table, rows in (
         (tables.INGEST_SCANS, status), (tables.QUALITY, quality), (tables.SERIES, series), (tables.SEGMENT, structures),
@@ -252,6 +261,14 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def built(results):
+    """Path and text of the page of the run."""
+    folder, truth = results
+    path = page.build_report(folder, folder / "report", CONFIG, truth)
+    return path, path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
 def made():
     """What the tests need of this file, without importing it."""
-    return SimpleNamespace(results=fake_results, CONFIG=CONFIG, HOSTILE=HOSTILE, SET_ASIDE=SET_ASIDE)
+    return SimpleNamespace(results=fake_results, CONFIG=CONFIG, HOSTILE=HOSTILE, SET_ASIDE=SET_ASIDE, NETWORK=NETWORK)

@@ -49,13 +49,6 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def built(results, made):
-    folder, truth = results
-    path = page.build_report(folder, folder / "report", made.CONFIG, truth)
-    return path, path.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
 def reader(built):
     return Reader(built[1])
 

@@ -76,9 +76,9 @@ def choose_cases(found: Results) -> list[Case]:
 def _trust(
     confidence: dict[tuple[str, str], float | None], scan: str | None, structures: Sequence[str]
 ) -> float | None:
-    """The lowest confidence of the structures; None if none has one."""
-    known = [value for name in structures if (value := confidence.get((scan, name))) is not None]
-    return min(known, default=None)
+    """The lowest confidence of the structures; None if one has none."""
+    values = [confidence.get((scan, name)) for name in structures]
+    return None if None in values else min(values)
 
 
 def chosen(cases: Sequence[Case]) -> dict[str, list[tuple[str, str, int]]]:
