@@ -473,7 +473,7 @@ EDITS = Table(
         _AFTER,
         _STARTED,
         Column("image_sha256", "text", "SHA-256 of the image that was corrected on", pattern=_SHA256),
-        Column("laterality", "text", "side for which medial and lateral were named", allowed=("L", "R")),
+        Column("laterality", "text", "side for which medial and lateral were named", allowed=("L", "R"), optional=True),
         Column("changed_ml", "float", "volume that has another label than the machine gave it", low=0),
         Column("changed", "text", "structures that gained or lost, comma-separated"),
         Column("version", "text", "kneeline that wrote the row"),
