@@ -158,7 +158,7 @@ def test_outlines_lie_where_the_labels_are_and_can_be_switched_off(profile, stud
         " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height - 60).data; let n = 0;"
         " for (let i = 0; i < d.length; i += 4) n += Math.abs(d[i] - d[i + 2]) > 24; return n; })()"
     )
-    assert tab.js(painted) > 20  # coloured: the slice itself is grey
+    assert tab.js(painted) > 8  # coloured: the slice itself is grey, and bone has a thin line
     tab.key("o")
     assert tab.js("document.getElementById('outlines').getAttribute('aria-pressed')") == "false"
     off = tab.js(painted)

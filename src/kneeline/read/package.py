@@ -30,7 +30,7 @@ from kneeline.volume import read_volume
 
 _PAGE = Path(__file__).parent / "page"
 _STYLES = ("theme.css", "viewer.css", _PAGE / "page.css")
-_SCRIPTS = ("pixels.js", "viewer.js", *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form")))
+_SCRIPTS = ("pixels.js", "viewer.js", "frame.js", *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form")))
 # What the assisted phase has besides; none of it is in a blind page.
 _AID = ("overlay.js", _PAGE / "assisted.js")
 _AID_STYLE = _PAGE / "assisted.css"
@@ -190,6 +190,7 @@ def render(rater_id: str, cases: Sequence[dict], phase: str = BLIND) -> tuple[st
     }
     template = (_PAGE / "page.html").read_text(encoding="utf-8")
     parts = {
+        "viewer": assets.joined("viewer.html"),
         "style": assets.joined(*_STYLES, *([_AID_STYLE] if aided else [])),
         "index": assets.in_script(json.dumps(index, separators=(",", ":"))),
         "script": assets.joined(*_SCRIPTS, *(_AID if aided else []), _PAGE / "app.js"),

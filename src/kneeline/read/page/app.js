@@ -10,7 +10,10 @@
   let ready = false; // the store speaks before the form is there
 
   const store = new kneeline.Store(index, kneeline.remote(), () => refresh());
+  const describe = () => frame.describe();
   const viewer = aid ? aid.viewer(of("canvas"), describe) : new kneeline.Viewer(of("canvas"), describe);
+  const back = () => of("start").open || form.turn(form.current); // keys belong to the form again
+  const frame = new kneeline.Frame(viewer, back);
   const form = new kneeline.Form(index, of("form"), answer, explain);
   const here = () => index.cases[at];
   const given = (name) => store.get(here().id, name);
@@ -174,21 +177,6 @@
     box.append(list);
   }
 
-  function describe(view) {
-    const [first, last] = view.ends;
-    of("where").textContent = `${view.planeName} ${view.slice + 1} / ${view.count}`;
-    const { low, step } = view.image;
-    const scan = (value) => (Math.abs(value) < 10 ? value.toPrecision(2) : Math.round(value));
-    of("settings").textContent = `W ${scan((view.high - view.low) * step)}  L ${scan(low + step * (view.high + view.low) / 2)}  ·  ${Math.round(view.zoom * 100)} %${view.inverted ? "  ·  inverted" : ""}`;
-    of("quality").textContent = here().error ? `grey levels within ±${(here().error * 100).toPrecision(2)} % of the first window` : "";
-    for (const [side, letter] of Object.entries(view.sides)) of(`side-${side}`).textContent = letter;
-    of("bar-first").textContent = first;
-    of("bar-last").textContent = last;
-    const thumb = of("thumb");
-    thumb.style.width = `${Math.max(100 / view.count, 2)}%`;
-    thumb.style.left = `${(view.slice / view.count) * 100}%`;
-  }
-
   /* --- export and import --- */
 
   function save() {
@@ -242,17 +230,14 @@
 
   const letters = {
     n: () => go(at + 1), p: () => go(at - 1), c: () => of("comment").focus(), e: save, h: () => greet(true), "?": () => greet(true),
-    v: () => viewer.turn(), m: ruler, i: () => viewer.invert(), r: () => viewer.image && (viewer.plane = 0, viewer.reset()),
-    "+": () => viewer.enlarge(1.25), "=": () => viewer.enlarge(1.25), "-": () => viewer.enlarge(0.8),
+    ...frame.letters,
     x: () => form.item.sure || answer(form.item, "x", true),
     backspace: () => answer(form.item, null, false), delete: () => answer(form.item, null, false),
-    pageup: () => viewer.move(-5), pagedown: () => viewer.move(5), home: () => viewer.go(0), end: () => viewer.image && viewer.go(viewer.count - 1),
   };
   if (aid) Object.assign(letters, aid.letters(viewer, () => {
     const first = aid.first(form.item, here());
     if (first !== null) answer(form.item, first, true);
   }));
-  const arrows = { ArrowUp: [0, 1, -1], ArrowDown: [0, -1, 1], ArrowLeft: [-1, 0, -1], ArrowRight: [1, 0, 1] };
 
   document.addEventListener("keydown", (event) => {
     if (of("start").open) return;
@@ -264,14 +249,7 @@
       }
       return;
     }
-    const arrow = arrows[event.key];
-    if (arrow && !event.altKey && !event.metaKey) {
-      event.preventDefault();
-      if (event.ctrlKey) viewer.shift(arrow[0] * 30, -arrow[1] * 30);
-      else if (event.shiftKey) viewer.grey(arrow[0] * 0.05, arrow[1] * 0.03);
-      else viewer.move(arrow[2]);
-      return;
-    }
+    if (frame.arrow(event)) return;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const key = event.key.toLowerCase();
     const onButton = event.target.tagName === "BUTTON";
@@ -293,38 +271,17 @@
     }
   });
 
-  function ruler() {
-    viewer.ruling = !viewer.ruling;
-    of("ruler").setAttribute("aria-pressed", String(viewer.ruling));
-    of("canvas").classList.toggle("ruling", viewer.ruling);
-  }
-
   /* --- mouse --- */
 
-  const slide = (event) => {
-    if (!viewer.image) return;
-    const box = of("track").getBoundingClientRect();
-    viewer.go(Math.floor(((event.clientX - box.left) / box.width) * viewer.count));
-  };
-  of("track").addEventListener("pointerdown", (event) => {
-    of("track").setPointerCapture(event.pointerId);
-    slide(event);
-  });
-  of("track").addEventListener("pointermove", (event) => event.buttons && slide(event));
   const click = (id, call) => of(id).addEventListener("click", () => {
     call();
-    // Keys belong to the form again.
-    if (!of("start").open) form.turn(form.current);
+    back();
   });
   click("export", save);
   click("import", () => of("file").click());
   click("help", () => greet(true));
   click("previous", () => go(at - 1));
   click("next", () => go(at + 1));
-  click("plane", () => viewer.turn());
-  click("ruler", ruler);
-  click("invert", () => viewer.invert());
-  click("fit", letters.r);
   of("file").addEventListener("change", () => {
     if (of("file").files.length) load(of("file").files[0]);
     of("file").value = "";
@@ -333,14 +290,8 @@
   of("comment").addEventListener("change", keepComment);
   of("comment").addEventListener("input", keepComment);
 
-  const theme = (name) => name && document.documentElement.setAttribute("data-theme", name);
-  const themeKey = "kneeline-read/theme";
-  try { theme(localStorage.getItem(themeKey)); } catch (error) { /* a store that is off is said elsewhere */ }
-  click("theme", () => {
-    const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : !matchMedia("(prefers-color-scheme: light)").matches;
-    theme(dark ? "light" : "dark");
-    try { localStorage.setItem(themeKey, dark ? "light" : "dark"); } catch (error) { /* the theme is no answer */ }
-  });
+  kneeline.theme(of("theme"), "kneeline-read/theme");
+  of("theme").addEventListener("click", back);
 
   window.addEventListener("beforeunload", (event) => {
     keepComment();
