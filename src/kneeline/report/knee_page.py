@@ -192,11 +192,12 @@ def flag_words(found: Found) -> list[str]:
     for where, text in raised:
         for flag in filter(None, (text or "").split(",")):
             flags.setdefault(flag.replace("_", " "), []).append(where.replace("_", " "))
-    everywhere = len(found.of(tables.MENISCUS))
-    return [
-        f"{flag} (menisci)" if len(where) == everywhere > 1 else f"{flag} ({', '.join(where)})"
+    regions = {f"{r['meniscus']} {r['region']}".replace("_", " ") for r in found.of(tables.MENISCUS)}
+    short = {
+        flag: ["menisci", *(w for w in where if w not in regions)] if regions and regions <= set(where) else where
         for flag, where in flags.items()
-    ]
+    }
+    return [f"{flag} ({', '.join(where)})" for flag, where in short.items()]
 
 
 def measurement_views(found: Found) -> list[View]:
