@@ -1,6 +1,7 @@
-"""On a real SLURM of two nodes, one of which loses its power in the middle of a chunk."""
+"""On a real SLURM of two nodes: a job over its time, one over its memory, a node that loses its power."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.workflow.conftest import all_files
 from tests.workflow.test_plan import real_scans
+
+from kneeline import chain, progress, tables
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -69,3 +72,28 @@ def test_a_node_that_dies_loses_nothing(cluster, scans, by_scan, tmp_path):
     told = said(at_work, environment)
     assert told.startswith("no run at work\n2 done, 3 set aside, 0 interrupted, 0 of 5 to go")
     assert all_files(folder / "results", scans) == all_files(by_scan, scans)
+
+
+@pytest.mark.slow
+def test_a_job_over_its_time_and_one_over_its_memory_are_tried_again_with_more(cluster, tmp_path, monkeypatch):
+    """The first try has a minute, in which it waits for a lock of ours; the second less memory than Snakemake takes."""
+    environment, slurm = cluster
+    folder = real_scans(tmp_path / "study", ("sub-1", "ses-01", "R", "gone"), config="granularity: chunk\nchunks: 1\n")
+    (scan,) = tables.read_scans(folder / "config/scans.tsv")
+    log = (tmp_path / "run.log").open("w")
+    with progress.held(folder / "results", scan.scan_id):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "kneeline", "run", "--directory", folder, "--profile", "slurm", "--", *PACE,
+             "--set-resources", "process_chunk:runtime=1 + 29 * (attempt > 1)",
+             "process_chunk:mem_mb=1000 - 900 * (attempt in (2,))", "--until", "process_chunk"],
+            env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+        states = lambda: re.findall(r"JobState=(\w+)", said(["scontrol", "show", "jobs"], environment))  # noqa: E731
+        before = len(states())
+        until(lambda: "TIMEOUT" in states(), run, 420)
+    assert run.wait(420) == 0, (tmp_path / "run.log").read_text()
+    assert states()[before:] == ["TIMEOUT", "FAILED", "COMPLETED"]
+    assert any("exceeded memory limit" in path.read_text() for path in (slurm / "log").glob("slurmd-*.log"))
+    monkeypatch.chdir(folder)
+    chain.process(scan, tmp_path / "alone")
+    assert all_files(folder / "results", [scan]) == all_files(tmp_path / "alone", [scan])
