@@ -61,6 +61,8 @@ def write_knee(folder: Path, side: str, number: int = 7, reason: str | None = No
     effusion = [{**keys, "fluid_ml": 5.0, "midline_depth_mm": 8.0, "effusion_grade": 2, "pouch_in_view": True}]
     tables.write_table(folder / f"{scan}_meniscus.tsv", meniscus, tables.MENISCUS)
     tables.write_table(folder / f"{scan}_effusion.tsv", effusion, tables.EFFUSION)
+    cartilage = {**keys, "plate": "femoral_cartilage", "defect_area_mm2": 31.0, "defect_depth_pct": 60.0}
+    tables.write_table(folder / f"{scan}_cartilage.tsv", [cartilage | {"cartilage_grade": 3}], tables.CARTILAGE)
     runs = [[4, j, 33, 4] for j in range(62, 65)]
     geometry = {
         "scan_id": scan,
@@ -74,6 +76,8 @@ def write_knee(folder: Path, side: str, number: int = 7, reason: str | None = No
             | {"counted": True, "component_mm3": 14.4, "runs": runs},
         ],
     }
+    defect = {"table": "cartilage", "column": "defect_area_mm2", "rows": [{"plate": "femoral_cartilage"}]}
+    geometry["surfaces"] = [defect | {"points_mm": [world(8, 40, k) for k in range(20, 30, 2)]}]
     (folder / f"{scan}_geometry.json").write_text(json.dumps(geometry))
     status = {"scan_id": scan, **keys, "status": "ok", "verdict": "review" if reason else "ok", "reason": reason}
     tables.write_status(folder, status)
@@ -235,13 +239,27 @@ def test_a_line_of_the_findings_leads_to_its_place(browser, pages):
     assert (x, y) == (pytest.approx(width / 2, abs=2), pytest.approx(height / 2, abs=2))  # in the middle, and nearer
     assert tab.js("kneeline.page.viewer.zoom") == 4
     tab.key("z")
-    tab.key(".")
+    tab.key(",")
     assert slice_of(tab) == 7
     assert tab.js("document.querySelector('tr[aria-current]').id") == "meniscus-medial-body"
     tab.key("Escape")
     assert tab.js("document.querySelector('tr[aria-current]')") is None
-    linked = tab.js("[...document.querySelectorAll('#menisci tr[id]:has(button)')].map(r => r.id)")
-    assert linked == ["meniscus-medial-body", "effusion-midline_depth_mm"]  # no line pretends to have a place
+    linked = tab.js("[...document.querySelectorAll('tr[id]:has(button)')].map(r => r.id)")
+    # No line pretends to have a place.
+    assert linked == ["meniscus-medial-body", "effusion-midline_depth_mm", "cartilage-femoral_cartilage"]
+
+
+def test_what_is_experimental_is_drawn_when_it_is_asked_for(browser, pages):
+    tab = opened(browser, pages.R)
+    tab.js("kneeline.page.viewer.go(3)")
+    assert not near(colours(tab, 40, 24), PINK)
+    tab.key(",")  # the last of the places
+    assert slice_of(tab) == 3
+    assert tab.js("document.getElementById('experimental').open") is True
+    assert near(colours(tab, 40, 24), PINK)
+    assert "31 mm², 60 % deep" in tab.js("kneeline.page.viewer.chosen.words")
+    tab.key("Escape")
+    assert not near(colours(tab, 40, 24), PINK)
 
 
 def test_t2_has_its_colours_and_their_bar(browser, pages):

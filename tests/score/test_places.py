@@ -77,12 +77,49 @@ def test_the_way_to_the_surface_ends_at_a_joint_surface(torn, scores):
         assert start[0] == pytest.approx(end[0], abs=1e-3)  # within one image
 
 
+def block(spacing):
+    """Tibia below z = 0 under 2.5 mm of cartilage, with a bright ball of 5 mm radius and a hole down to the bone."""
+    axes = [np.arange(a, b, s) for a, b, s in zip((-20, -20, -30), (32, 20, 8), spacing, strict=True)]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    label = np.zeros(x.shape, np.uint8)
+    label[z < 0] = Label.TIBIA
+    label[(z >= 0) & (z < 2.5)] = np.where(x < -2, 6, np.where(x < 4, 0, 7))[(z >= 0) & (z < 2.5)]
+    label[(np.hypot(x - 18, y) < 4) & (z >= 0)] = 0
+    ball = (x + 8) ** 2 + y**2 + (z + 7) ** 2 < 25
+    noise = np.random.default_rng(1).normal(0, 0.012, x.shape)
+    grey = np.where(ball, 0.4, np.where(z < -1, 0.11, np.where(z < 0, 0.03, np.where(label > 0, 0.33, 0.57)))) + noise
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = -20, -20, -30
+    return Volume((1000 * np.abs(grey)).astype(np.float32), affine), Volume(label, affine), ball
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.6, 0.6), (1.0, 0.35, 0.35)])
+def test_marrow_and_defects_lie_where_they_were_put(spacing):
+    """Also where fine pixels are thinned out: each stands for its block."""
+    image, labels, ball = block(spacing)
+    scores = score_knee(image, labels, "R", contrast="PDFS")
+    (marrow,) = [c for c in scores.geometry["components"] if c["table"] == "marrow"]
+    assert marrow["rows"] == [{"bone": "tibia"}]
+    found = np.zeros(image.shape, bool)
+    found[tuple(np.array([[i, j, k + n] for i, j, k, length in marrow["runs"] for n in range(length)]).T)] = True
+    assert 2 * (found & ball).sum() / (found.sum() + ball.sum()) > 0.85
+    (row,) = [row for row in scores.marrow if row["bone"] == "tibia"]
+    assert found.sum() * image.voxel_mm3 == pytest.approx(row["hyperintense_mm3"], rel=0.02)
+    defect = next(s for s in scores.geometry["surfaces"] if s["rows"] == [{"plate": "lateral_tibial_cartilage"}])
+    points = np.array(defect["points_mm"])
+    points = points[points[:, 0] > 8]  # the bare strip between the plates is read as another
+    assert np.hypot(points[:, 0] - 18, points[:, 1]).max() < 6
+    assert np.abs(points[:, 2]).max() < 1.5  # on the bone
+    assert np.abs(points[:, :2].mean(0) - [18, 0]).max() < 0.7
+
+
 @pytest.mark.parametrize("codes", ["LPS", "SRA"])
 def test_places_do_not_depend_on_how_the_scan_is_stored_nor_on_the_side(torn, scores, codes):
     turned = score_knee(*(reorient(v, codes) for v in torn), "R", contrast="PDFS").geometry
     assert turned["lines"] == scores.geometry["lines"]
     left = score_knee(*(mirror(v) for v in torn), "L", contrast="PDFS").geometry
     assert left["components"] == scores.geometry["components"]  # the same voxels of the mirrored file
+    assert len(left["surfaces"]) == len(scores.geometry["surfaces"])
     for line, other in zip(left["lines"], scores.geometry["lines"], strict=True):
         assert line["from_mm"] == [-other["from_mm"][0] + 0.0, *other["from_mm"][1:]]
 

@@ -46,8 +46,11 @@ def test_components_and_lines_follow(codes, side):
     geometry = {
         "lines": [what | {"length_mm": 1.6, "from_mm": world[0].tolist(), "to_mm": world[1].tolist()}],
         "components": [what | {"counted": True, "component_mm3": 2.0, "runs": runs}],
+        "surfaces": [what | {"points_mm": world.tolist()}],
     }
-    line, component = in_stack(geometry, labels, side)
+    line, component, surface = in_stack(geometry, labels, side)
+    assert np.allclose(surface["points"], line["ends"], atol=0.01)
+    assert surface["slice"] == 1
     assert np.allclose(line["ends"], [at, at + [0, 0, 2]], atol=1e-3)
     assert line["slice"] == 1
     flat = np.cumsum(component["voxels"])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kneeline import __version__, grading, tables
+from kneeline.report import words
 from kneeline.report.views import Cell, View, fixed, grade_cell, plain, view
 from kneeline.tables import Row, Table
 from kneeline.viewer import assets, overlay
@@ -118,19 +119,27 @@ def row_id(table: str, row: Mapping[str, Any], column: str = "") -> str:
     >>> row_id("effusion", {}, "midline_depth_mm")
     'effusion-midline_depth_mm'
     """
-    return "-".join([table, *(row[name] for name in ("meniscus", "region") if name in row), *([column] * (not row))])
+    keys = [row[name] for name in ("meniscus", "region", "plate", "bone") if name in row]
+    return "-".join([table, *(keys or [column])])
 
 
 def _told(place: Mapping[str, Any], found: Found) -> dict[str, Any]:
-    """A place with its words and the ids of its rows."""
+    """A place with its words and the ids of its rows; experimental ones are quiet, drawn only where they are chosen."""
     ids = [row_id(place["table"], row, place["column"]) for row in place["rows"]]
-    return {name: place[name] for name in place if name != "rows"} | {"ids": ids, "words": _words(place, found)}
+    told = {name: place[name] for name in place if name != "rows"} | {"ids": ids, "words": _words(place, found)}
+    return told | {"quiet": place["table"] in ("cartilage", "marrow")}
 
 
 def _words(place: Mapping[str, Any], found: Found) -> str:
     if place["table"] == "effusion":
         return f"{_DEPTHS.get(place['column'], place['column'])}: {place['mm']:.1f} mm deep"
-    where = " and ".join(f"{row['meniscus']} {row['region']}".replace("_", " ") for row in place["rows"])
+    where = " and ".join(" ".join(row.values()).replace("_", " ") for row in place["rows"])
+    if place["table"] == "cartilage":
+        own = next((r for r in found.of(tables.CARTILAGE) if r["plate"] == place["rows"][0]["plate"]), {})
+        area, depth = (words.number(own.get(f"defect_{name}")) for name in ("area_mm2", "depth_pct"))
+        return f"{where}: defect, {area} mm², {depth} % deep"
+    if place["table"] == "marrow":
+        return f"{where}: bright marrow, {place['mm3']:.0f} mm³"
     if "ends" in place:
         return f"{where}: {place['mm']:.1f} mm to the surface"
     size = f"bright signal, {place['mm3']:.1f} mm³"
@@ -178,6 +187,29 @@ def meniscus_lines(rows: Sequence[Row]) -> list[tuple[str, list[Line]]]:
         )
         for meniscus in grading.MENISCI
     ]
+
+
+def experimental_lines(found: Found) -> list[Line]:
+    """Plates of cartilage and bones: grade, and what it was made from."""
+    lines = []
+    for table, key, grade, size in (
+        (tables.CARTILAGE, "plate", "cartilage_grade", "defect_area_mm2"),
+        (tables.MARROW, "bone", "marrow_grade", "hyperintense_mm3"),
+    ):
+        name = table.name.split("/")[-1]
+        what = "{} mm² of defect" if name == "cartilage" else "{} mm³ of bright marrow"
+        lines += [
+            Line(
+                row_id(name, {key: row[key]}),
+                row[key].replace("_", " "),
+                [
+                    grade_cell(row[grade]),
+                    Cell(tables.MISSING if row[size] is None else what.format(words.number(row[size]))),
+                ],
+            )
+            for row in found.of(table)
+        ]
+    return lines
 
 
 def flag_words(found: Found) -> list[str]:
@@ -231,7 +263,8 @@ def _render(scan_id: str, found: Found, info: Mapping[str, Any]) -> str:
         menisci=meniscus_lines(found.of(tables.MENISCUS)),
         with_t2=any(row["t2_ms"] is not None for row in found.of(tables.MENISCUS)),
         effusion=effusion,
-        depths=[(row_id("effusion", {}, name), words, name) for name, words in _DEPTHS.items()],
+        experimental=experimental_lines(found),
+        depths=[(row_id("effusion", {}, name), told, name) for name, told in _DEPTHS.items()],
         flags=flag_words(found),
         views=measurement_views(found),
         scored=bool(found.of(tables.MENISCUS)),
@@ -257,8 +290,6 @@ def markup(text: str):
 def page_template(name: str):
     """A page's template: everything in it is text until marked otherwise."""
     import jinja2
-
-    from kneeline.report import words
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGES),

@@ -22,6 +22,7 @@ from kneeline.labels import CARTILAGES, Label
 from kneeline.score.defects import find_defects
 from kneeline.score.frame import INTERPOLATE_ABOVE_MM, Knee, canonical, distance_in_images, to_scanner
 from kneeline.score.pits import open_pits
+from kneeline.score.places import Place
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
 from kneeline.volume import Geometry, Volume, resample
@@ -78,12 +79,19 @@ class ThicknessMap:
 
 
 def measure_cartilage(knee: Knee, contrast: str | None = None) -> list[Row]:
-    """One row of tables.CARTILAGE (without knee keys) a plate; a plate that is not outlined has missing values.
+    """The rows of `find_cartilage` alone."""
+    return find_cartilage(knee, contrast)[0]
+
+
+def find_cartilage(knee: Knee, contrast: str | None = None) -> tuple[list[Row], list[Place]]:
+    """One row of tables.CARTILAGE (without knee keys) a plate; a plate that is not outlined has missing values. With
+    the points of the bone's surface that lie under the defects.
 
     `contrast` is the contrast class of the image, None if unknown: pits are sought where it suppresses fat.
     """
     pits = open_pits(knee, contrast)
-    rows = []
+    rows: list[Row] = []
+    places = []
     for label in CARTILAGES:
         row: Row = {
             "plate": label.label_name,
@@ -101,6 +109,9 @@ def measure_cartilage(knee: Knee, contrast: str | None = None) -> list[Row]:
             row["thickness_p5_mm"] = float(np.quantile(surface.covered, 0.05))
             defects = find_defects(surface)
             row |= {f"defect_{name}": getattr(defects, name) for name in ("area_mm2", "depth_pct", "judged_pct")}
+            if defects.defect.any():
+                under = surface.points_mm[defects.defect]
+                places.append(Place("cartilage", "defect_area_mm2", [{"plate": label.label_name}], points=under))
             flags = ["experimental"]
             if knee.slice_spacing_mm > INTERPOLATE_ABOVE_MM:
                 flags.append("interpolated_outlines")
@@ -111,7 +122,7 @@ def measure_cartilage(knee: Knee, contrast: str | None = None) -> list[Row]:
         if surface is not None and grade is None:
             flags.append("too_little_judged")
         rows.append(row | {"cartilage_grade": grade, "flags": ",".join(flags)})
-    return rows
+    return rows, places
 
 
 def thickness_rows(image: Volume, labels: Volume, laterality: str, contrast: str | None = None) -> list[Row]:

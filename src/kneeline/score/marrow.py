@@ -17,6 +17,7 @@ from scipy import ndimage
 from kneeline.grading import MARROW, MarrowRule, grade_marrow
 from kneeline.labels import CARTILAGES, Label
 from kneeline.score.frame import FAT_SUPPRESSED, INTERPOLATE_ABOVE_MM, Knee, box_around, deeper_than, thinned
+from kneeline.score.places import Place
 from kneeline.score.references import contrast_to_noise, measure_brightness, measure_dark, signal_ratio
 from kneeline.score.rows import as_stored
 from kneeline.tables import Row
@@ -43,12 +44,18 @@ MIN_VOXELS = 200
 
 
 def measure_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) -> list[Row]:
+    """The rows of `find_marrow` alone."""
+    return find_marrow(knee, contrast, rule)[0]
+
+
+def find_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) -> tuple[list[Row], list[Place]]:
     """One row of tables.MARROW (without knee keys) for femur, tibia and patella; missing values where marrow cannot be
-    read, with the reason among the flags."""
+    read, with the reason among the flags. With the bright components that count."""
     readable = contrast in FAT_SUPPRESSED
     part = _around_the_joint(knee) if readable else None
     brightness = measure_brightness(part) if part is not None else None
-    rows = []
+    rows: list[Row] = []
+    places = []
     for bone, name in BONES.items():
         row: Row = {"bone": name, **dict.fromkeys(("zone_mm3", "hyperintense_mm3", "hyperintense_extent_mm"))}
         if not knee.holds(bone):
@@ -63,13 +70,26 @@ def measure_marrow(knee: Knee, contrast: str | None, rule: MarrowRule = MARROW) 
             box = part.box(*PLATES[bone], margin_mm=ZONE_MM + EDGE_MM)
             here = part.crop(box)
             reach = _distance(_deep_inside(here.mask(bone), here), here.mask(*PLATES[bone]), here)
-            found, flag = _read(here, brightness.level[box], reach, reach <= ZONE_MM, rule)
+            found, flag, bright = _read(here, brightness.level[box], reach, reach <= ZONE_MM, rule)
             row |= found
+            if len(bright):
+                facts = {"counted": True, "component_mm3": round(found["hyperintense_mm3"], 4)}
+                voxels = _of_whole(bright, here, knee)
+                places.append(Place("marrow", "hyperintense_mm3", [{"bone": name}], voxels=voxels, facts=facts))
         row = as_stored(row)
         grade = grade_marrow(row["hyperintense_mm3"], row["hyperintense_extent_mm"])
         flags = ["experimental", *([flag] if flag else [])]
         rows.append(row | {"marrow_grade": grade, "flags": ",".join(flags)})
-    return rows
+    return rows, places
+
+
+def _of_whole(voxels: np.ndarray, part: Knee, knee: Knee) -> np.ndarray:
+    """Voxels of the knee, (N, 3), that those of a thinned part of it stand for."""
+    steps = np.rint(np.array(part.spacing_mm) / np.array(knee.spacing_mm)).astype(int)
+    first = np.rint(knee.labels.geometry.to_voxel(part.labels.geometry.to_world(voxels))).astype(int)
+    block = np.indices(steps).reshape(3, -1).T
+    own = (first[:, None] + block).reshape(-1, 3)
+    return own[(own < knee.labels.shape).all(1)]
 
 
 def _around_the_joint(knee: Knee) -> Knee | None:
@@ -101,31 +121,35 @@ def _distance(inside: np.ndarray, mask: np.ndarray, knee: Knee) -> np.ndarray:
 
 def _read(
     knee: Knee, level: np.ndarray, reach: np.ndarray, zone: np.ndarray, rule: MarrowRule
-) -> tuple[Row, str | None]:
-    """Measurements of one bone's zone, and a flag if there are none. reach: distance (mm) from its cartilage."""
+) -> tuple[Row, str | None, np.ndarray]:
+    """Measurements of one bone's zone, a flag if there are none, and the bright voxels that count, (N, 3). reach:
+    distance (mm) from its cartilage."""
+    none = np.empty((0, 3), int)
     values = level[zone]
     dark = measure_dark(values) if values.size >= MIN_VOXELS else None
     if dark is None:
-        return {}, "no_reference"
+        return {}, "no_reference", none
     if dark.level > SUPPRESSED_BELOW:
-        return {}, "fat_not_suppressed"
+        return {}, "fat_not_suppressed", none
     if contrast_to_noise(dark) < rule.min_contrast_to_noise:
-        return {}, "low_contrast"
+        return {}, "low_contrast", none
     least = max(rule.hyperintense_ratio, float(signal_ratio(rule.times_marrow * dark.level, dark)))
     box = box_around(zone, knee.spacing_mm, SMOOTH_MM)
     level, reach, zone = level[box], reach[box], zone[box]
     bright = zone & (_smooth(signal_ratio(level, dark), zone, knee) >= least)
     pieces, count = ndimage.label(bright, np.ones((3, 3, 3)))
     nearest_mm = ndimage.minimum(reach, pieces, np.arange(1, count + 1)) if count else []
-    volume, longest = 0.0, 0.0
-    for number, (box, nearest) in enumerate(zip(ndimage.find_objects(pieces), nearest_mm, strict=True), start=1):
-        at = np.argwhere(pieces[box] == number)
+    volume, longest, counted = 0.0, 0.0, [none]
+    start = np.array([s.start for s in box])
+    for number, (own, nearest) in enumerate(zip(ndimage.find_objects(pieces), nearest_mm, strict=True), start=1):
+        at = np.argwhere(pieces[own] == number)
         size = len(at) * knee.labels.voxel_mm3
         if nearest <= REACH_MM and size >= rule.min_component_mm3:
             volume += size
             longest = max(longest, _extent_mm(at, np.array(knee.spacing_mm)))
+            counted.append(at + start + [s.start for s in own])
     found = {"hyperintense_mm3": volume, "hyperintense_extent_mm": longest}
-    return {"zone_mm3": float(zone.sum() * knee.labels.voxel_mm3), **found}, None
+    return {"zone_mm3": float(zone.sum() * knee.labels.voxel_mm3), **found}, None, np.concatenate(counted)
 
 
 def _smooth(ratio: np.ndarray, zone: np.ndarray, knee: Knee) -> np.ndarray:

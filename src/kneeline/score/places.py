@@ -25,7 +25,8 @@ class Place:
     """Where the number in a column of a score table was measured.
 
     table: such as `meniscus`; rows: the rows that it belongs to, each by its own keys (`{}` in a table of one row).
-    line: (2, 3) mm in the right-knee world of `Knee`; voxels: (N, 3) indices in `Knee`. One of them is given.
+    line: (2, 3) mm in the right-knee world of `Knee`; points: (N, 3) mm there; voxels: (N, 3) indices in `Knee`. One of
+    them is given.
     facts: what the row itself does not tell of the place.
     """
 
@@ -34,18 +35,23 @@ class Place:
     rows: Sequence[Row]
     line: np.ndarray | None = None
     voxels: np.ndarray | None = None
+    points: np.ndarray | None = None
     facts: Row = field(default_factory=dict)
 
 
 def as_json(places: Sequence[Place], knee: Knee, image: Geometry, laterality: str) -> dict[str, Any]:
-    """Lines (`from_mm`, `to_mm`, `length_mm`) and components (`runs`: first voxel and how many along the last axis)."""
-    told: dict[str, Any] = {"lines": [], "components": []}
+    """Lines (`from_mm`, `to_mm`, `length_mm`), components (`runs`: first voxel and how many along the last axis) and
+    surfaces (`points_mm`)."""
+    told: dict[str, Any] = {"lines": [], "components": [], "surfaces": []}
     for place in places:
         what = {"table": place.table, "column": place.column, "rows": list(place.rows), **place.facts}
         if place.line is not None:
             start, end = to_scanner(place.line, laterality)
             length = round(float(np.linalg.norm(end - start)), DECIMALS)
             told["lines"].append(what | {"length_mm": length, "from_mm": _rounded(start), "to_mm": _rounded(end)})
+        elif place.points is not None:
+            points = [_rounded(point) for point in to_scanner(place.points, laterality)]
+            told["surfaces"].append(what | {"points_mm": points})
         else:
             world = to_scanner(knee.labels.geometry.to_world(place.voxels), laterality)
             own = np.rint(image.to_voxel(world)).astype(int)

@@ -13,12 +13,12 @@ import numpy as np
 from kneeline import tables
 from kneeline import threads as side_by_side
 from kneeline.errors import Refusal
-from kneeline.score.cartilage import measure_cartilage
+from kneeline.score.cartilage import find_cartilage
 from kneeline.score.echo_train import read_train, t2_map
 from kneeline.score.effusion import find_effusion
 from kneeline.score.extrusion import measure_extrusion
 from kneeline.score.frame import canonical
-from kneeline.score.marrow import measure_marrow
+from kneeline.score.marrow import find_marrow
 from kneeline.score.meniscus import find_menisci
 from kneeline.score.places import Place, as_json
 from kneeline.tables import Row
@@ -104,10 +104,10 @@ def score_knee(
         maps["t2"] = t2_map(train, image, labels, echoes, echo_times_ms)
 
     def cartilage() -> None:
-        found["cartilage"] = measure_cartilage(knee, contrast)
+        found["cartilage"], places["cartilage"] = find_cartilage(knee, contrast)
 
     def marrow() -> None:
-        found["marrow"] = measure_marrow(knee, contrast)
+        found["marrow"], places["marrow"] = find_marrow(knee, contrast)
 
     def effusion() -> None:
         row, places["effusion"] = find_effusion(knee, contrast)
@@ -116,7 +116,8 @@ def score_knee(
     # The longest first.
     side_by_side.each(lambda part: part(), (menisci, cartilage, marrow, effusion), side_by_side.count(threads))
     rows = {name: [{"laterality": laterality} | row for row in part] for name, part in found.items()}
-    geometry = as_json([*places["meniscus"], *places["effusion"]], knee, image.geometry, laterality)
+    where = [place for name in ("meniscus", "effusion", "cartilage", "marrow") for place in places[name]]
+    geometry = as_json(where, knee, image.geometry, laterality)
     return Scores(**rows | {"effusion": rows["effusion"][0]}, geometry=geometry, t2_s=maps["t2"])
 
 

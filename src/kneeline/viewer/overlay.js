@@ -58,9 +58,15 @@ kneeline.Overlay = class extends kneeline.Viewer {
       }
     });
     for (const place of over.places) {
-      if (place.ends) [place.low, place.high] = [Math.min, Math.max].map((pick) => place.ends[0].map((v, axis) => pick(v, place.ends[1][axis])));
+      const points = place.ends || place.points;
+      if (points) [place.low, place.high] = [Math.min, Math.max].map((pick) => [0, 1, 2].map((axis) => points.map((p) => p[axis]).reduce((a, b) => pick(a, b))));
     }
     this.draw();
+  }
+
+  /* What is not of the main findings is drawn only while it is chosen. */
+  isSeen(place) {
+    return this.marks && (!place.quiet || place === this.chosen);
   }
 
   /* Go where a measurement was made and mark it. */
@@ -190,6 +196,7 @@ kneeline.Overlay = class extends kneeline.Viewer {
     if (this.marks) {
       for (const [number, path] of this.outlines("places", this.inPlace)) {
         const place = this.over.places[number - 1];
+        if (!this.isSeen(place)) continue;
         pen.globalAlpha = 1;
         pen.setLineDash(place.counted ? [] : [2.5 / this.scale, 3 / this.scale]);
         if (place === this.chosen) this.stroke(pen, path, "#fff", 4.6);
@@ -200,6 +207,7 @@ kneeline.Overlay = class extends kneeline.Viewer {
     }
     pen.restore();
     if (this.marks) {
+      for (const place of this.over.places) if (place.points && this.isSeen(place) && this.holds(place)) this.paintPoints(pen, place);
       for (const place of this.over.places) if (place.ends && this.holds(place)) this.paintLine(pen, place);
       if (this.chosen && this.holds(this.chosen)) this.paintName(pen, this.chosen);
     }
@@ -274,6 +282,23 @@ kneeline.Overlay = class extends kneeline.Viewer {
     if (place.table === "effusion" && place !== this.chosen) this.write(pen, `${place.mm.toFixed(1)} mm`, to[0] - 58, to[1] + 4, "#5cf2ff");
   }
 
+  /* Points of a surface that are nearest to this slice. */
+  pointsHere(place) {
+    const [across, down, right] = this.axes;
+    return place.points.filter((p) => Math.round(p[across]) === this.slice).map((p) => this.toScreen(this.at(p[right], p[down])));
+  }
+  paintPoints(pen, place) {
+    const radius = Math.max(1.8, 0.35 * this.scale);
+    for (const [grow, ink] of [[place === this.chosen ? 1.6 : 1, place === this.chosen ? "#fff" : "#000"], [0, "#ff5ce1"]]) {
+      pen.fillStyle = ink;
+      for (const [x, y] of this.pointsHere(place)) {
+        pen.beginPath();
+        pen.arc(x, y, radius + grow, 0, 2 * Math.PI);
+        pen.fill();
+      }
+    }
+  }
+
   paintName(pen, place) {
     const [, down, right] = this.axes;
     const corner = this.at(this.flipped ? place.low[right] : place.high[right], place.low[down]);
@@ -299,15 +324,17 @@ kneeline.Overlay = class extends kneeline.Viewer {
     [at[across], at[down], at[right]] = [this.slice, row, column];
     const flat = at[0] * this.strides[0] + at[1] * this.strides[1] + at[2];
     const value = this.over.labels[flat];
-    const line = this.marks && this.over.places.find((place) => place.ends && this.holds(place) && this.isNear(place, x, y));
+    const line = this.over.places.find((place) => !place.voxels && this.isSeen(place) && this.holds(place) && this.isNear(place, x, y));
+    const component = this.inPlace[flat] ? this.over.places[this.inPlace[flat] - 1] : null;
     return {
       x, y, voxel: at, signal: low + step * pixels[flat],
       structure: this.over.structures.find((one) => one.value === value) || null,
-      place: line || (this.marks && this.inPlace[flat] ? this.over.places[this.inPlace[flat] - 1] : null),
+      place: line || (component && this.isSeen(component) ? component : null),
       t2: this.over.t2 && this.over.t2[flat] ? this.over.t2[flat] * this.over.t2Step : null,
     };
   }
   isNear(place, x, y) {
+    if (place.points) return this.pointsHere(place).some(([px, py]) => Math.hypot(x - px, y - py) < 6);
     const [, down, right] = this.axes;
     const [from, to] = place.ends.map((end) => this.toScreen(this.at(end[right], end[down])));
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];

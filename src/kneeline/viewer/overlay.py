@@ -52,7 +52,8 @@ def in_stack(geometry: Mapping[str, Any], labels: Volume, laterality: str) -> li
     """Places of a scan's geometry file in the stack of the page.
 
     Lines get the voxel coordinates of both `ends`, components the `voxels` they hold: each is given by how far it lies
-    behind the one before in the flat stack. `slice` is where to look first.
+    behind the one before in the flat stack; surfaces the voxel coordinates of their `points`. `slice` is where to look
+    first.
     """
     stack = stack_of(labels, laterality)
     places = []
@@ -68,6 +69,10 @@ def in_stack(geometry: Mapping[str, Any], labels: Volume, laterality: str) -> li
         facts = {"counted": component["counted"], "mm3": component["component_mm3"]}
         steps = np.diff(flat, prepend=0).tolist()
         places.append(_what(component) | facts | {"voxels": steps, "slice": int(counts.argmax())})
+    for surface in geometry.get("surfaces", ()):
+        points = stack.geometry.to_voxel(np.array(surface["points_mm"]).reshape(-1, 3))
+        counts = np.bincount(np.clip(np.rint(points[:, 0]), 0, stack.shape[0] - 1).astype(int))
+        places.append(_what(surface) | {"points": points.round(2).tolist(), "slice": int(counts.argmax())})
     return places
 
 

@@ -66,7 +66,7 @@
   const [places, byRow] = [info.places, new Map()];
   places.forEach((place) => place.ids.forEach((id) => byRow.set(id, [...(byRow.get(id) || []), place])));
   const order = [];
-  for (const row of document.querySelectorAll("#menisci tr[id]")) {
+  for (const row of document.querySelectorAll(".findings tr[id]")) {
     const own = (byRow.get(row.id) || []).sort((a, b) => !!a.ends - !!b.ends || b.mm3 - a.mm3);
     const head = row.querySelector("th");
     if (!own.length) {
@@ -89,12 +89,15 @@
     else viewer.refit();
   }
   function light(hovered = null) {
-    for (const row of document.querySelectorAll("#menisci tr[id]")) {
+    for (const row of document.querySelectorAll(".findings tr[id]")) {
       const isChosen = viewer.chosen && viewer.chosen.ids.includes(row.id);
       if (isChosen) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
       row.classList.toggle("lit", !!hovered && hovered.ids.includes(row.id));
-      if (isChosen && !hovered) row.scrollIntoView({ block: "nearest" });
+      if (isChosen && !hovered) {
+        if (row.closest("details")) row.closest("details").open = true;
+        row.scrollIntoView({ block: "nearest" });
+      }
     }
   }
   function step(by) {
@@ -119,7 +122,7 @@
     track.dataset.key = key;
     track.querySelectorAll("u").forEach((mark) => mark.remove());
     if (!viewer.marks) return;
-    for (const place of places) {
+    for (const place of places.filter((one) => !one.quiet)) {
       const [low, high] = [place.low, place.high].map((value) => Math.round(value[viewer.axes[0]]));
       const mark = element("u", { title: place.words, className: place.ends ? "line" : "component" });
       mark.style.left = `${(low / viewer.count) * 100}%`;
