@@ -19,7 +19,7 @@ from kneeline.report.summary import counted
 from kneeline.report.views import Cell, View, view
 from kneeline.report.words import percent
 
-HERE, PARTLY, ADD, NONE = "reported", "in part", "the study adds", "does not apply"
+HERE, PARTLY, ADD, NONE = "reported", "in part", "for the study", "not applicable"
 STATES = (HERE, PARTLY, ADD, NONE)
 
 
@@ -68,8 +68,9 @@ def checklists(found: Results, config: Mapping[str, Any]) -> tuple[Checklist, ..
 
 
 def checklist_view(checklist: Checklist) -> View:
+    counts = ", ".join(f"{n} {state}" for state, n in checklist.counts.items())
     return view(
-        checklist.name,
+        f"{checklist.name}: {counts}, of {len(checklist.items)} items",
         [
             ("item", lambda i: i.number),
             ("asks for", lambda i: i.asks),

@@ -23,7 +23,7 @@ from kneeline.report.analysis import (
 )
 from kneeline.report.appendix import validation_block
 from kneeline.report.cases import RULE, choose_cases
-from kneeline.report.checklist import Checklist, checklist_view, checklists
+from kneeline.report.checklist import checklist_view, checklists
 from kneeline.report.dose import dose_figures
 from kneeline.report.flow import draw_flow, trace_steps
 from kneeline.report.gather import Results, gather
@@ -223,7 +223,7 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
             [("file", lambda r: r[0]), ("SHA-256", lambda r: Cell(r[1], kind="hash"))],
             found.checksums,
         ),
-        "checklists": [(each.name, _counts(each), checklist_view(each)) for each in checklists(found, config)],
+        "checklists": [(each.name, checklist_view(each)) for each in checklists(found, config)],
         "checklist_references": " and ".join(
             f"[{written.references.index(REFERENCES[key]) + 1}]" for key in ("strobe", "claim")
         ),
@@ -256,8 +256,3 @@ def _values(column: tables.Column) -> str:
             else f"at most {ends[1]}"
         )
     return ""
-
-
-def _counts(checklist: Checklist) -> str:
-    """`12 reported, 5 in part, 6 the study adds, of 23 items`"""
-    return f"{', '.join(f'{n} {state}' for state, n in checklist.counts.items())}, of {len(checklist.items)} items."
