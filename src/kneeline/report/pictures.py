@@ -294,7 +294,9 @@ def joint_box(labels: Volume) -> Box:
     must not make the joint small.
     """
     spacing = labels.spacing_mm[1:]
-    joint = np.isin(labels.array, [*CARTILAGES, *MENISCI.values(), Label.PATELLA, Label.JOINT_FLUID]).sum(axis=0)
+    of_joint = np.zeros(256, np.uint16)
+    of_joint[[*CARTILAGES, *MENISCI.values(), Label.PATELLA, Label.JOINT_FLUID]] = 1
+    joint = sum(of_joint[image] for image in labels.array)
     ranges = []
     for axis, least in ((0, LEAST_MM[1]), (1, LEAST_MM[0])):
         size = joint.shape[axis]

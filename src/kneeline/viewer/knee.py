@@ -20,7 +20,7 @@ def pack_knee(image: Volume, laterality: str, max_bytes: int = MAX_BYTES) -> tup
     """What a page needs to show a knee, and its pixels."""
     stack = stack_of(image, laterality)
     pixels = pack(stack.array, max_bytes)
-    finite = stack.array[np.isfinite(stack.array)]
+    finite = stack.array if stack.array.dtype.kind in "iub" else stack.array[np.isfinite(stack.array)]
     low, high = (float(v) for v in np.percentile(finite, _WINDOW_PERCENT)) if finite.size else (0.0, 1.0)
     window = [pixels.level(low), max(pixels.level(high), pixels.level(low) + 1)]
     knee = {
