@@ -132,7 +132,7 @@ def test_readers_are_counted_and_blinding_is_what_the_table_shows(found, made):
     assert "No reader graded these knees" in paragraphs(found, made.CONFIG)["Readers"]
     rows = readings(("anna", 1, "sub-001"), ("anna", 2, "sub-001"), ("anna", 1, "sub-002"), ("ben", 1, "sub-001"))
     for page, said in (
-        (SHA, "They read on pages that hold neither identity"),
+        (SHA, "They read blind"),
         (None, "does not say whether they were"),
     ):
         with_page = [{**row, "package_sha256": page} if page else row for row in rows]
@@ -155,3 +155,12 @@ def test_no_word_of_cause_or_incidence(found, made):
     text = " ".join(text for _, text in methods(found, made.CONFIG).paragraphs).lower()
     for word in ("incidence", "cause", "risk factor", "effect of", "significant", "*"):
         assert word not in text
+
+
+def test_readings_with_the_machines_help_are_counted_apart(found, made):
+    rows = readings(("anna", 1, "sub-001"), ("anna", 1, "sub-002"), phase="blind")
+    rows += readings(("anna", 2, "sub-001"), phase="assisted")
+    text = paragraphs(Results({**found.rows, tables.READINGS.name: rows}), made.CONFIG)["Readers"]
+    assert "1 reader graded 2 knees. They read blind" in text
+    assert "1 knee was graded again with the machine's results in view" in text
+    assert reading(Results({tables.READINGS.name: rows[2:]})) is None

@@ -119,6 +119,7 @@ class Facts:
             for row in self.found[tables.AGREEMENT]
             if row["statistic"] == statistic
             and row["estimate"] is not None
+            and not row["comparison"].startswith("assisted")
             and row["comparison"].startswith("machine") != among_readers
         ]
 
@@ -382,7 +383,11 @@ def _besides(run: Facts) -> Sequence[Item]:
     if run.read is None:
         blind = (NONE, "", "Nobody read these knees.")
     elif run.read.blinded:
-        blind = (HERE, "agreement", "All readings come from pages without identity, exposure or machine grade.")
+        blind = (
+            HERE,
+            "agreement",
+            "All readings are blind: from pages without identity, exposure or machine grade, or said to be so.",
+        )
     else:
         blind = (ADD, "agreement", "The readings table does not say whether readers were blind.")
     return (

@@ -247,23 +247,25 @@ def _exposures(found: Results, cite: Citations) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the readers' table says about how it came to be."""
+    """What the readers' table says about how it came to be; assisted readings are counted apart."""
 
     raters: tuple[str, ...]
     knees: int
-    twice: int  # knees that a reader read more than once
-    page: int  # rows that carry the digest of a blinded reading page
+    twice: int  # knees that a reader has read more than once
+    blind: int  # rows that come from a blinded page, or are said to be blind
     rows: int
+    assisted: int  # knees that were graded with the machine's results in view
 
     @property
     def blinded(self) -> bool | None:
-        """Whether all came from the blinded page; None when the table does not say."""
-        return True if self.rows and self.page == self.rows else None
+        """Whether all was read blind; None when the table does not say."""
+        return True if self.rows and self.blind == self.rows else None
 
 
 def reading(found: Results) -> Reading | None:
-    """None when nobody read blind: what was read with the machine's results in view is told apart."""
-    rows = [row for row in found[tables.READINGS] if row.get("phase") != "assisted"]
+    """None when nobody read without the machine's results."""
+    every = found[tables.READINGS]
+    rows = [row for row in every if row.get("phase") != "assisted"]
     if not rows:
         return None
     seen = {(row["rater_id"], *(row[k] for k in tables.KNEE_KEYS), row["reading"]) for row in rows}
@@ -272,8 +274,9 @@ def reading(found: Results) -> Reading | None:
         tuple(sorted({row["rater_id"] for row in rows})),
         len({key[1:4] for key in seen}),
         len({key[1:] for key, n in times.items() if n > 1}),
-        sum(len(row.get("package_sha256") or "") == 64 for row in rows),
+        sum(row.get("phase") == "blind" or len(row.get("package_sha256") or "") == 64 for row in rows),
         len(rows),
+        len({tuple(row[k] for k in tables.KNEE_KEYS) for row in every if row.get("phase") == "assisted"}),
     )
 
 
@@ -296,12 +299,15 @@ def _readers(found: Results, cite: Citations) -> Iterable[str]:
     again = f", {read.twice} of them twice by the same reader" if read.twice else ""
     yield f"{counted(len(read.raters), 'reader')} graded {counted(read.knees, 'knee')}{again}."
     if read.blinded:
-        yield (
-            "They read on pages that hold neither identity, exposure nor machine grade, in an order drawn for each "
-            "reader."
-        )
+        yield "They read blind: the pages, or the table, held neither identity, exposure nor machine grade."
     else:
         yield "The table does not say whether they were blind to the machine's grades and to how the person runs."
+    if read.assisted:
+        were = "was" if read.assisted == 1 else "were"
+        yield (
+            f"{counted(read.assisted, 'knee')} {were} graded again with the machine's results in view; these grades are "
+            "compared apart and never stand for a blind one."
+        )
     made = {row["statistic"] for row in found[tables.AGREEMENT] if row["estimate"] is not None}
     kinds = [
         ("quadratic-weighted kappa", ("cohen",), "weighted_kappa_quadratic"),

@@ -130,6 +130,12 @@ def contents(found: Results, config: Mapping[str, Any], model: Path | None = Non
         ),
         "structures": structures_view(found),
         "verdicts": verdict_words(found),
+        "edited": plain(
+            "Knees whose outlines a person corrected",
+            tables.EDITED,
+            found[tables.EDITED],
+            skip=(*tables.KNEE_KEYS, "before_sha256", "after_sha256", "network", "machine_sha256", "machine_network"),
+        ),
         "colours": [(label.label_name.replace("_", " "), labels.color(label)) for label in labels.Label if label],
         "case_rule": RULE,
         "cases": cases_view(cases, cards),
