@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from tests.conftest import ROOT
 from tests.ingest.faults import plant_faults
 from tests.ingest.identity import plant_identity
-from tests.workflow.test_plan import planned, real_scans
+from tests.workflow.test_plan import planned, real_scans, snakemake
 
 from kneeline import tables
 from kneeline.simulate.cohort import draw_cohort
 from kneeline.simulate.run import simulate_scan
 
 RUNNERS, SEED = 3, 11
+# Tables that stand in Snakemake's own report, each with its caption.
+CAPTIONED = ("flow", "table_one", "prevalence", "estimates", "agreement")
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +211,19 @@ def test_no_identity_of_the_headers_in_any_result(inputs, undisturbed):
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         assert not [value for value in planted if value in content], path
+
+
+def test_snakemakes_own_report_holds_report_and_tables_with_their_captions(undisturbed, tmp_path):
+    """One file with everything in it: what it loads, it carries."""
+    written = tmp_path / "run.html"
+    workflow = ROOT / "workflow"
+    done = snakemake(
+        "--snakefile", workflow / "Snakefile", "--directory", undisturbed[0], "--report", written, cwd=undisturbed[0]
+    )
+    assert done.returncode == 0, done.stderr
+    text = written.read_text(encoding="utf-8")
+    plain = re.sub(r"\\n|\s+", " ", text)
+    for name, caption in (("report/report.html", "page"), *((f"cohort/{t}.tsv", t) for t in CAPTIONED)):
+        assert f"results/{name}" in text
+        assert " ".join((workflow / "report" / f"{caption}.rst").read_text().split()[:6]) in plain
+    assert not re.search(r"""(?:src|href)=["']?https?:""", text)

@@ -281,19 +281,12 @@ def reading(found: Results) -> Reading | None:
 
 
 def _readers(found: Results, cite: Citations) -> Iterable[str]:
-    aided = {
-        tuple(row[k] for k in tables.KNEE_KEYS) for row in found[tables.READINGS] if row.get("phase") == "assisted"
-    }
-    if aided:
-        yield (
-            f"{counted(len(aided), 'knee')} {'was' if len(aided) == 1 else 'were'} read with the machine's results in "
-            "view; that reading is reported apart and enters neither agreement nor scores."
-        )
     read = reading(found)
     if read is None:
+        aided = " without the machine's results in view" if found[tables.READINGS] else ""
         yield (
-            f"No reader graded these knees{' blind' if aided else ''}: agreement of machine and reader, and the "
-            "machine's error in this cohort, are not known."
+            f"No reader graded these knees{aided}: agreement of machine and reader, and the machine's error in this "
+            "cohort, are not known."
         )
         return
     again = f", {read.twice} of them twice by the same reader" if read.twice else ""
@@ -305,8 +298,8 @@ def _readers(found: Results, cite: Citations) -> Iterable[str]:
     if read.assisted:
         were = "was" if read.assisted == 1 else "were"
         yield (
-            f"{counted(read.assisted, 'knee')} {were} graded again with the machine's results in view; these grades are "
-            "compared apart and never stand for a blind one."
+            f"{counted(read.assisted, 'knee')} {were} graded again with the machine's results in view; these grades "
+            "are compared apart and never stand for a blind one."
         )
     made = {row["statistic"] for row in found[tables.AGREEMENT] if row["estimate"] is not None}
     kinds = [
