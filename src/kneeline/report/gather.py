@@ -14,9 +14,9 @@ from kneeline.tables import Row, Table
 
 _TABLES: Sequence[Table] = (
     tables.INGEST_SCANS, tables.SERIES, tables.QUALITY, tables.SEGMENT, tables.EDITED, tables.MENISCUS,
-    tables.EXTRUSION, tables.EFFUSION, tables.CARTILAGE, tables.MARROW, tables.KNEES, tables.RUNNERS, tables.FLOW, tables.TABLE_ONE,
-    tables.PREVALENCE, tables.JOINT_CELLS, tables.DOSE_RESPONSE, tables.ESTIMATES, tables.PUBLISHED, tables.CLAIMS,
-    tables.AGREEMENT, tables.CONFUSION, tables.READ_VALUES, tables.MACHINE_ERROR,
+    tables.EXTRUSION, tables.EFFUSION, tables.CARTILAGE, tables.MARROW, tables.KNEES, tables.RUNNERS, tables.FLOW,
+    tables.TABLE_ONE, tables.PREVALENCE, tables.JOINT_CELLS, tables.DOSE_RESPONSE, tables.ESTIMATES, tables.PUBLISHED,
+    tables.CLAIMS, tables.AGREEMENT, tables.CONFUSION, tables.READ_VALUES, tables.MACHINE_ERROR,
 )  # fmt: skip
 
 
