@@ -6,6 +6,7 @@ import re
 import pytest
 from tests.browser import Browser, find_browser, poor_contrast
 
+from kneeline import cli
 from kneeline.errors import UsageError
 from kneeline.report import paper
 
@@ -102,3 +103,11 @@ def test_a_browser_that_prints_nothing_leaves_no_file(tmp_path, page):
     with pytest.raises(UsageError, match=r"made no PDF \(no display\)"):
         paper.print_page(page, tmp_path / "out.pdf", str(program))
     assert not (tmp_path / "out.pdf").exists()
+
+
+def test_the_command_asks_for_the_browser_before_it_works(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv(paper.VARIABLE, "/no/such/browser")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", "--pdf"]) == cli.BAD_USAGE
+    assert "'/no/such/browser', which cannot be run" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -284,7 +284,7 @@ def _claim(run: Facts) -> list[Item]:
         _item("25", "training", HERE, "", f"{_CARD}, the recipe with seeds, rates, hardware and losses."),
         _item("26", "how the final model was chosen", HERE, "", f"{_CARD} and docs/network-comparison.md; one real "
               "series took part in a choice and is said to."),
-        _item("27", "ensembles", NONE, "", "One network."),
+        _item("27", "ensembles", NONE, "", f"One network; how its weights were averaged: {_CARD}."),
         _item("28", "measures of performance", HERE, shown, "Dice, surface distance, volume error and kappa on "
               "simulated knees: docs/validation.md." + (" Agreement with readers here." if read else "")),
         _item("29", "uncertainty", HERE, shown or "associations", "95 % intervals throughout; runners, not knees, are "

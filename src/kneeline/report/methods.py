@@ -167,7 +167,7 @@ def _outlines(found: Results) -> Iterable[str]:
     }  # fmt: skip
     said = ", ".join(f"{verdicts[v]} {name}" for v, name in names.items() if verdicts[v])
     yield (
-        f"By fixed bounds on anatomy and calibrated confidence, of {counted(len(found.good), 'segmentation')} {said}; "
+        f"By fixed bounds on anatomy, sharpness and calibrated confidence, of {counted(len(found.good), 'segmentation')} {said}; "
         "a knee that cannot be used enters no prevalence and no model."
     )
     edited = edited_knees(found)
