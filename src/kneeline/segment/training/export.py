@@ -1,6 +1,9 @@
 """Write the trained network as ONNX, checked against torch.
 
-python -m kneeline.segment.training.export RUN/last.pt src/kneeline/segment/network.onnx
+python -m kneeline.segment.training.export RUN/last.pt [OTHER_RUN/last.pt ...] src/kneeline/segment/network.onnx
+
+Runs that left the same plateau lie in one valley of the loss: the mean of their weights is a network too, often better
+than either (Wortsman et al. 2022, "Model soups").
 """
 
 from __future__ import annotations
@@ -16,14 +19,20 @@ from kneeline.segment.classes import Class
 from kneeline.segment.training.model import Network
 
 
-def export(checkpoint: Path, out: Path) -> None:
+def mean_of(states: list[dict]) -> dict:
+    """Mean of the weights of several states of one kind of network."""
+    return {key: sum(state["mean"][key].double() for state in states) / len(states) for key in states[0]["mean"]}
+
+
+def export(checkpoints: list[Path], out: Path) -> None:
     """Probabilities, not logits, and any height and width that is a multiple of the stride."""
     import onnx
     import onnxruntime
 
-    state = torch.load(checkpoint)
+    states = [torch.load(checkpoint) for checkpoint in checkpoints]
+    steps = "+".join(str(state["step"]) for state in states)
     network = Network()
-    network.load_state_dict(state["mean"])
+    network.load_state_dict(mean_of(states))
     network.eval()
     whole = torch.nn.Sequential(network, torch.nn.Softmax(1))
     example = torch.rand(2, 3, 192, 224)
@@ -38,7 +47,7 @@ def export(checkpoint: Path, out: Path) -> None:
         dynamo=False,
     )
     model = onnx.load(str(out))
-    for key, value in (("classes", ",".join(c.name.lower() for c in Class)), ("steps", str(state["step"]))):
+    for key, value in (("classes", ",".join(c.name.lower() for c in Class)), ("steps", steps)):
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.save(model, str(out))
@@ -51,12 +60,12 @@ def export(checkpoint: Path, out: Path) -> None:
         if difference > 1e-3:
             raise SystemExit(f"ONNX and torch differ by {difference:.2g}")
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    print(f"{out}: step {state['step']}, {out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"{out}: step {steps}, {out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=Path, nargs="+")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     export(args.checkpoint, args.out)
