@@ -3,8 +3,8 @@
 python bench/knee_page.py
 
 Images are those of reading_page.py (noise as of a real scan), labels are twelve smooth regions, so that every slice has
-long outlines. Headless Chromium without GPU; its CPU seconds count all its processes. "CPU ms a slice" is painting one with
-all outlines, whose paths are not yet known, and filled.
+long outlines. Headless Chromium without GPU; its CPU seconds count all its processes. "CPU ms a slice" is to paint one
+with all outlines, whose paths are not yet known, and filled.
 """
 
 import tempfile
