@@ -56,6 +56,20 @@ def test_an_edit_in_progress_is_never_overwritten(back, capsys):
     assert run("export-edit", FIRST, "-o", "elsewhere") == 0
 
 
+def test_what_is_kept_or_untouched_may_be_exported_again(back, machine):
+    assert bring(back) == 0
+    assert run("export-edit", FIRST) == 0  # imported as it is
+    edit = registry.read_edits("edits")[FIRST]
+    assert digest(back) == edit.after_sha256
+    assert run("export-edit", FIRST) == 0  # nobody touched it
+    array = corrected(machine).array.copy()
+    array[0, 0, 0] = Label.FEMUR
+    write_volume(back, machine.with_array(array))
+    assert run("export-edit", FIRST) == 2  # corrected further, not imported yet
+    back.write_bytes(b"half written")
+    assert run("export-edit", FIRST) == 2
+
+
 def test_what_comes_back_is_recorded_with_who_when_and_hashes(back, machine, capsys):
     results = files("results")
     assert bring(back) == 0

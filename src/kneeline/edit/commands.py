@@ -99,11 +99,11 @@ def export_edit(scan_id: str, study: Path, config: Path, out: Path | None = None
     knee = find_knee(scan_id, study, config)
     folder = out or knee.edits / registry.WORK / scan_id
     drawn = folder / f"{scan_id}_dseg.nii.gz"
-    if drawn.exists():
+    image = read_volume(knee.image)
+    if drawn.exists() and not _is_kept(drawn, knee, image):
         raise UsageError(
             f"{drawn} exists already, and may hold somebody's corrections; import it, or name another folder with -o"
         )
-    image = read_volume(knee.image)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(knee.image, folder / knee.image.name)
     tables.write_text(folder / "labels_itksnap.txt", labels.itksnap_descriptions())
@@ -120,6 +120,18 @@ def export_edit(scan_id: str, study: Path, config: Path, out: Path | None = None
     print(f"{drawn}: the outlines to correct ({whose}); {folder / 'README.txt'} tells how")
     print(f"then: kneeline import-edit {scan_id} {drawn} --editor CODE")
     return 0
+
+
+def _is_kept(drawn: Path, knee: Knee, image: Volume) -> bool:
+    """Whether nothing is lost if an exported label map is written anew: untouched, or imported as it is."""
+    given = {row["before_sha256"] for row in registry.rows_of(knee.edits, knee.scan.scan_id)}
+    if registry.digest_of(drawn) in given:
+        return True
+    try:
+        found = read_label_map(drawn, image.geometry)
+    except UsageError:
+        return False
+    return knee.edit is not None and np.array_equal(found.array, read_volume(knee.in_force).array)
 
 
 _HOW = """\
