@@ -22,8 +22,8 @@ def called(tmp_path, monkeypatch):
     ran = []
 
     def stage(name):
-        def run(scan, results):
-            ran.append(name)
+        def run(scan, results, viewer=True):
+            ran.append(name if viewer else f"{name} without slices")
             row = {"scan_id": scan.scan_id, "participant_id": "sub-1", "session_id": "ses-01", "status": "ok"}
             if name == "ingest":
                 tables.write_text(results / name / f"{scan.scan_id}_image.json", Path("input/1.dcm").read_text())
@@ -61,6 +61,26 @@ def test_a_raised_version_reruns_exactly_its_step_when_the_output_stays_the_same
     assert progress.stale_step(progress.read_record(done, SCAN.scan_id), SCAN, look=True) == step
     chain.process(SCAN, done)
     assert called == [step]
+
+
+def test_pages_without_slices_are_made_again_and_nothing_else(called, done):
+    def stale(viewer):
+        return progress.stale_step(progress.read_record(done, SCAN.scan_id), SCAN, look=True, viewer=viewer)
+
+    assert (stale(True), stale(False)) == (None, "report")
+    chain.process(SCAN, done, viewer=False)
+    assert called == ["report without slices"]
+    assert (stale(True), stale(False)) == ("report", None)
+
+
+def test_a_scan_that_is_refused_now_keeps_no_page(done):
+    page, other = (done / "report" / "knees" / f"{scan}.html" for scan in (SCAN.scan_id, "sub-11_ses-01_knee-L"))
+    for path in (page, other, page.with_name(f"{SCAN.scan_id}_pixels.js")):
+        tables.write_text(path, "from an earlier run")
+    refused = {"status": "quarantined", "reason_code": "not_a_knee", "reason": "no knee"}
+    tables.write_status(done / "score", tables.read_status(done / "score", SCAN.scan_id) | refused)
+    chain.process(SCAN, done, only="report")
+    assert [path.name for path in (done / "report" / "knees").iterdir()] == [other.name]
 
 
 def test_another_engine_segments_again_and_nothing_else(called, done, monkeypatch):
