@@ -42,6 +42,16 @@ def said(command, environment) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
+def jobs(environment) -> dict[str, str]:
+    """State of each job that SLURM remembers."""
+    return dict(re.findall(r"JobId=(\d+).*?JobState=(\w+)", said(["scontrol", "show", "jobs"], environment), re.DOTALL))
+
+
+def states(environment, before) -> list[str]:
+    """Of the jobs that have come since."""
+    return [state for job, state in sorted(jobs(environment).items(), key=lambda j: int(j[0])) if job not in before]
+
+
 def until(true, process, seconds):
     deadline = time.monotonic() + seconds
     while not true():
@@ -81,6 +91,7 @@ def test_a_job_over_its_time_and_one_over_its_memory_are_tried_again_with_more(c
     folder = real_scans(tmp_path / "study", ("sub-1", "ses-01", "R", "gone"), config="granularity: chunk\nchunks: 1\n")
     (scan,) = tables.read_scans(folder / "config/scans.tsv")
     log = (tmp_path / "run.log").open("w")
+    before = jobs(environment)
     with progress.held(folder / "results", scan.scan_id):
         run = subprocess.Popen(
             [sys.executable, "-m", "kneeline", "run", "--directory", folder, "--profile", "slurm", "--", *PACE,
@@ -88,11 +99,9 @@ def test_a_job_over_its_time_and_one_over_its_memory_are_tried_again_with_more(c
              "process_chunk:mem_mb=1000 - 900 * (attempt in (2,))", "--until", "process_chunk"],
             env=environment, stdout=log, stderr=log,
         )  # fmt: skip
-        states = lambda: re.findall(r"JobState=(\w+)", said(["scontrol", "show", "jobs"], environment))  # noqa: E731
-        before = len(states())
-        until(lambda: "TIMEOUT" in states(), run, 420)
+        until(lambda: "TIMEOUT" in states(environment, before), run, 420)
     assert run.wait(420) == 0, (tmp_path / "run.log").read_text()
-    assert states()[before:] == ["TIMEOUT", "FAILED", "COMPLETED"]
+    assert states(environment, before) == ["TIMEOUT", "FAILED", "COMPLETED"]
     assert any("exceeded memory limit" in path.read_text() for path in (slurm / "log").glob("slurmd-*.log"))
     monkeypatch.chdir(folder)
     chain.process(scan, tmp_path / "alone")
