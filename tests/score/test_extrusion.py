@@ -77,6 +77,22 @@ def test_edges_coverage_and_size_of_rings(spacing):
         assert row["flags"] == "experimental"
 
 
+@pytest.mark.parametrize("slit_mm", [2.0, 22.0])
+def test_a_plate_worn_through_in_the_middle_fails_nothing(whole, straight, slit_mm):
+    """A narrow slit moves no edge; without a rim there is none."""
+    array = whole.labels.array.copy()
+    plate = np.argwhere(array == Label.MEDIAL_TIBIAL_CARTILAGE)
+    slit = plate[np.abs(whole.labels.geometry.to_world(plate)[:, 1]) < slit_mm / 2]
+    array[tuple(slit.T)] = 0
+    assert len(slit) > 500
+    rows = measured(replace(whole, labels=whole.labels.with_array(array)))
+    assert rows["lateral"]["extrusion_mm"] == pytest.approx(straight["lateral"]["extrusion_mm"], abs=0.1)
+    if slit_mm < 10:
+        assert rows["medial"]["extrusion_mm"] == pytest.approx(straight["medial"]["extrusion_mm"], abs=0.3)
+    else:
+        assert rows["medial"]["extrusion_mm"] is None
+
+
 @pytest.mark.parametrize("offset", [0.0, 0.9, 1.8, 2.7])
 def test_thick_slices_are_read_between_slices(offset, straight):
     """Rims fall anywhere between slices 3.6 mm apart; read by whole slices the error would reach 1.8 mm and more."""

@@ -163,8 +163,11 @@ def measure_place(knee: Knee, name: str, plateau: Frame) -> tuple[float | None, 
     covered = meniscus.max(2)
     bottom = (plate >= 0.5).argmax(2)
     rows = _band(footprint)
-    rim = [int(np.flatnonzero(footprint[:, j])[-1]) for j in rows if footprint[:, j].any()]
-    level = int(np.median([bottom[i, j] for i, j in zip(rim, rows, strict=True)]))
+    # Where a plate is worn through there is no rim.
+    rim = [bottom[np.flatnonzero(footprint[:, j])[-1], j] for j in rows if footprint[:, j].any()]
+    if not rim:
+        return None, None, None
+    level = int(np.median(rim))
     if _edges_across_slices(knee, frame):
         middle = frame.of(grid.to_world(np.array([0, rows.mean(), level])))
         edges = [rim_mm(knee, x, frame, middle) for x in (meniscus_label, plate_label, Label.TIBIA)]
