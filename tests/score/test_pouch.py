@@ -63,7 +63,8 @@ def test_longest_runs_against_a_plain_loop():
                 while f"x{'.' * gap}x" in text:
                     text = text.replace(f"x{'.' * gap}x", f"x{'x' * gap}x")
             assert found == max(map(len, text.split(".")))
-            assert text[last - found + 1 : last + 1] == "x" * found and text[last + 1 : last + 2] in ("", ".")
+            assert text[last - found + 1 : last + 1] == "x" * found
+            assert text[last + 1 : last + 2] in ("", ".")
 
 
 @pytest.fixture(scope="module")
