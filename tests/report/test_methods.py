@@ -164,3 +164,14 @@ def test_readings_with_the_machines_help_are_counted_apart(found, made):
     assert "1 reader graded 2 knees. They read blind" in text
     assert "1 knee was graded again with the machine's results in view" in text
     assert reading(Results({tables.READINGS.name: rows[2:]})) is None
+
+
+def test_a_run_whose_models_are_all_refused_claims_none(made):
+    rows = [
+        estimated(model, status="refused", reason="sparse: too few") for model in ("linear_adjusted", "gee_adjusted")
+    ]
+    written = paragraphs(Results({tables.ESTIMATES.name: rows}), made.CONFIG)
+    assert "every one was refused" in written["Statistical analysis"]
+    assert "adjusted" not in written["Statistical analysis"]
+    assert "Further models" not in written
+    assert "Missing values" not in written

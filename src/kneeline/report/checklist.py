@@ -289,8 +289,8 @@ def _claim(run: Facts) -> list[Item]:
               "simulated knees: docs/validation.md." + (" Agreement with readers here." if read else "")),
         _item("29", "uncertainty", HERE, shown or "associations", "95 % intervals throughout; runners, not knees, are "
               "resampled."),
-        _item("30", "robustness", PARTLY, "", "By contrast, slice thickness, anatomy and damage: docs/validation.md; "
-              "on simulated knees."),
+        _item("30", "robustness", PARTLY, "", "By contrast, slice thickness and anatomy, on simulated knees: "
+              "docs/validation.md."),
         _item("31", "explanations", HERE, "cases", "Each grade follows from stored measurements by a listed threshold; "
               "outlines are shown."),
         _item("32", "tests on internal data", HERE, "", "Simulated knees never seen in training: docs/validation.md."),

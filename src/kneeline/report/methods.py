@@ -167,7 +167,8 @@ def _outlines(found: Results) -> Iterable[str]:
     }  # fmt: skip
     said = ", ".join(f"{verdicts[v]} {name}" for v, name in names.items() if verdicts[v])
     yield (
-        f"By fixed bounds on anatomy, sharpness and calibrated confidence, of {counted(len(found.good), 'segmentation')} {said}; "
+        "By fixed bounds on anatomy, sharpness and calibrated confidence, of "
+        f"{counted(len(found.good), 'segmentation')} {said}; "
         "a knee that cannot be used enters no prevalence and no model."
     )
     edited = edited_knees(found)
@@ -218,8 +219,8 @@ def _exposures(found: Results, cite: Citations) -> Iterable[str]:
         unknown = len(runners) - sum(styles.values())
         yield (
             f"Foot strike of {counted(len(runners), 'runner')}: {listed(styles)}"
-            f"{f', not known of {unknown}' if unknown else ''}; it was found {listed(how)}. Rearfoot was compared with "
-            "all other styles."
+            f"{f', not known of {unknown}' if unknown else ''}; it was found {listed(how)}. The comparison is "
+            "rearfoot against all other styles."
         )
         if any(row["strike_method"] in ("foot_strike_angle", "strike_index") for row in runners):
             yield f"Cut-offs of angle and index are those of {cite('altman', 'cavanagh')}."
@@ -334,6 +335,9 @@ def _analysis(found: Results, config: Mapping[str, Any], cite: Citations) -> Ite
     yield _outcomes(plan)
     if any(row["n"] for row in found[tables.PREVALENCE]):
         yield f"Prevalences carry Wilson {cite('wilson')} and Clopper-Pearson {cite('clopper')} 95 % intervals."
+    if not rows:
+        yield "No model of this plan could be fitted: every one was refused, for the reasons below."
+        return
     has = {row["model"] for row in rows}
 
     def fitted(*starts: str) -> bool:
@@ -454,7 +458,7 @@ def _adjustment(plan: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
     main = used("_adjusted", sets["main"])
     if not any(row["model"].endswith("_adjusted") for row in rows):
-        return "No adjusted model could be fitted." if rows else ""
+        return "No adjusted model could be fitted."
     text = f"Adjusted models hold {plain(main) or 'no covariate'}"
     left = [name for name in sets["main"] if name not in main]
     text += f" (not {plain(left)}: nobody's value is known, or all are alike)" if left else ""
@@ -487,7 +491,7 @@ def _multiplicity(found: Results, plan: Mapping[str, Any], cite: Citations) -> s
 
 
 def _missing(found: Results, config: Mapping[str, Any], cite: Citations) -> Iterable[str]:
-    if not found[tables.ESTIMATES]:
+    if not any(row["status"] == "estimated" for row in found[tables.ESTIMATES]):
         return
     primary = config["analysis"]["primary_outcome"]
     step = f"knees complete for the adjusted model of {primary}"
@@ -532,7 +536,7 @@ def refusals(found: Results) -> list[tuple[str, str]]:
         (
             sum(map(len, models.values())),
             reason,
-            "; ".join(f"{outcome}: {_and(_bases(names))}" for outcome, names in models.items()),
+            "; ".join(f"{outcome}: {_some(_bases(names))}" for outcome, names in models.items()),
         )
         for reason, models in groups.items()
     ]
@@ -545,6 +549,14 @@ def refusals_view(found: Results) -> View:
         [("because", lambda line: line[0]), ("refused", lambda line: line[1])],
         refusals(found),
     )
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """
+    >>> _some(["a", "b"]), _some(list("abcdefg"))
+    ('a and b', 'a, b, c, d and 3 more')
+    """
+    return _and(names if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"])
 
 
 def _bases(names: Iterable[str]) -> list[str]:
