@@ -295,9 +295,10 @@ def _summary(directory: Path, scans: Path) -> int:
     print(f"\n{len(rows) - len(set_aside)} of {len(rows)} scans scored, {len(set_aside)} set aside")
     for row in set_aside:
         print(f"  {row['scan_id']}: {row['reason_code']}: {row['reason']}")
-    page = directory / "results" / "report" / "report.html"
-    if page.exists():
-        print(f"report: {page}")
+    for what, name in (("report", "report.html"), ("knees, one by one", "index.html")):
+        page = directory / "results" / "report" / name
+        if page.exists():
+            print(f"{what}: {page}")
     return len(set_aside)
 
 
