@@ -215,6 +215,14 @@ class Tab:
                 out.append(event["params"]["entry"]["text"])
         return out
 
+    def asked(self, ready: str) -> list[str]:
+        """Addresses that the page asks for when it is loaded again, until `ready` is true."""
+        self.call("Network.enable")
+        self.reload()
+        self.wait(ready)
+        mine = (e for e in self.browser.events if e.get("sessionId") == self.session)
+        return [e["params"]["request"]["url"] for e in mine if e["method"] == "Network.requestWillBeSent"]
+
     def close(self) -> None:
         self.browser.call("Target.closeTarget", targetId=self.target)
 

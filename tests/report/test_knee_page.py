@@ -316,10 +316,7 @@ def test_nothing_of_exposure_and_no_outside_address_is_on_a_page(plain, pages):
             assert "http" not in text
             assert not [name for name in exposures if name in text], path.name
     tab = opened(plain, pages.R)
-    tab.call("Network.enable")
-    tab.reload()
-    tab.wait("document.body.dataset.shown")
-    asked = [e["params"]["request"]["url"] for e in plain.events if e["method"] == "Network.requestWillBeSent"]
+    asked = tab.asked("document.body.dataset.shown")
     assert len(asked) >= 4  # page, style, script, slices
     assert all(address.startswith("file:///") for address in asked)
 
