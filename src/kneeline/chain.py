@@ -17,6 +17,8 @@ from kneeline import progress, steps, tables
 from kneeline.ingest.fingerprint import fingerprint
 from kneeline.tables import Row, Scan
 
+# What the last step makes of a scan besides its marker.
+_OF_PICTURE = ("{}_overlay.png", "knees/{}.html", "knees/{}_pixels.js", "knees/{}_thumbnail.png")
 # So often a scan's process may die alone at a step, before the scan is set aside: then memory it is.
 MOST_TRIES = 3
 # So often it may be lost without a witness, together with what started it: a node that lost its power, a whole run that
@@ -154,11 +156,9 @@ def _status_before(step: str, scan: Scan, results: Path) -> Row:
 
 def _write_refused(step: str, scan: Scan, results: Path, status: Row, reason: str) -> None:
     """Write what a step writes of a scan that is not used; the picture's marker holds the reason."""
-    for path in (results / step).glob(f"{scan.scan_id}_*"):
-        path.unlink()
+    for name in _OF_PICTURE if step == "report" else (f"{{}}_{end}" for end in tables.SCAN_FILES):
+        (results / step / name.format(scan.scan_id)).unlink(missing_ok=True)
     if step == "report":
-        for path in (results / step / "knees").glob(f"{scan.scan_id}[._]*"):
-            path.unlink()
         marker = {"scan_id": scan.scan_id, "picture": None, "panels": [], "reason": reason}
         tables.write_text(progress.last_file(results, step, scan.scan_id), json.dumps(marker, indent=1) + "\n")
         return

@@ -8,7 +8,6 @@ here.
 from __future__ import annotations
 
 import csv
-import glob
 import hashlib
 import io
 import json
@@ -1051,6 +1050,15 @@ def status_path(folder: str | os.PathLike, scan: str) -> Path:
     return Path(folder) / f"{scan}_status.json"
 
 
+# What the stages write of a scan besides its status, after its id: asked for by name, since listing the folder of
+# thousands of scans for each of them would take more and more.
+SCAN_FILES = (
+    "image.nii.gz", "image.json", "echoes.nii.gz", "series.tsv", "quality.tsv",
+    "dseg.nii.gz", "dseg.json", "structures.tsv", "machine_dseg.nii.gz", "edit.tsv",
+    "meniscus.tsv", "extrusion.tsv", "effusion.tsv", "cartilage.tsv", "marrow.tsv", "geometry.json", "T2map.nii.gz",
+)  # fmt: skip
+
+
 def write_status(folder: str | os.PathLike, row: Row) -> None:
     """Write what became of a scan at a stage: a row of INGEST_SCANS as JSON. Its presence means the stage is done.
 
@@ -1063,7 +1071,8 @@ def write_status(folder: str | os.PathLike, row: Row) -> None:
         raise ValueError(f"a status has no {', '.join(sorted(unknown))}")
     path = status_path(folder, row["scan_id"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = sorted(p for p in path.parent.glob(glob.escape(row["scan_id"]) + "_*") if p != path)
+    named = (path.parent / f"{row['scan_id']}_{name}" for name in SCAN_FILES)
+    written = sorted(p for p in named if p.exists())
     digest = row.get("digest")
     if written:
         together = hashlib.sha256((digest or "").encode())

@@ -5,8 +5,11 @@ import shutil
 from tests.workflow.conftest import all_files
 
 from kneeline import chain, collect, progress, tables, workers
+from kneeline.ingest import run as ingest_run
 from kneeline.report.pictures import picture_scan
+from kneeline.score import run as score_run
 from kneeline.score.run import score_scan
+from kneeline.segment import run as segment_run
 from kneeline.segment.run import segment_scan
 
 REASONS = ["missing_slice", "laterality_conflict", "missing_path"]
@@ -38,6 +41,19 @@ def test_a_refused_scan_passes_through_the_later_steps_as_they_themselves_would_
         assert (by_scan / path).read_bytes() == (tmp_path / path).read_bytes()
     for stage in ("segment", "score", "report"):
         assert len(list((by_scan / stage).rglob(f"{refused}_*"))) == 1
+
+
+def test_every_file_of_a_scan_has_a_name_that_is_known(scans, by_scan):
+    """The digest of a status, and what is removed of a refused scan, go by these names."""
+    good = scans[0].scan_id
+    known = {f"{good}_{end}" for end in (*tables.SCAN_FILES, "status.json", "picture.json", "steps.json")}
+    known |= {name.format(good) for name in chain._OF_PICTURE}
+    stages = (by_scan / stage for stage in (*chain.STEPS, progress.FOLDER))
+    found = {str(path.relative_to(stage)) for stage in stages for path in stage.rglob(f"{good}[._]*")}
+    assert len(found) > 15
+    assert found <= known
+    declared = {*ingest_run._FILES, *segment_run._FILES, score_run.GEOMETRY, score_run.T2_MAP}
+    assert declared <= {*tables.SCAN_FILES, "status.json"}
 
 
 def test_a_chunk_in_another_process_gives_the_same_bytes_and_the_same_stamp(scans, by_scan, tmp_path):
