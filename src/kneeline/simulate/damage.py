@@ -21,10 +21,10 @@ def blur(image: Volume, sd_mm: float) -> Volume:
 
 
 def move(image: Volume, most_mm: float, seed: int = 0) -> Volume:
-    """The knee lay up to `most_mm` further in front or behind while spans of k-space lines were measured.
+    """The knee lay elsewhere, `most_mm` at most, front to back, while spans of k-space lines were measured.
 
     A shift by d multiplies the line of spatial frequency f (1/mm) by exp(-2 pi i f d). Lines are measured in the order
-    of f.
+    of f. The middle of k-space was measured where the knee is said to be: the image is spoilt, but not displaced.
     """
     canonical, rng = reorient(image, SAGITTAL), np.random.default_rng(seed)
     columns, spacing = canonical.shape[2], canonical.spacing_mm[2]
@@ -33,6 +33,7 @@ def move(image: Volume, most_mm: float, seed: int = 0) -> Volume:
     for plane, moved in zip(canonical.array.astype(np.float32), out, strict=True):
         span = int(rng.integers(*_SPAN))
         shift_mm = np.repeat(rng.uniform(-most_mm, most_mm, -(-columns // span)), span)[:columns]
+        shift_mm[np.abs(np.arange(columns) - columns // 2) <= span // 2] = 0
         lines = np.fft.fftshift(np.fft.fft(plane, axis=1), 1) * np.exp(-2j * np.pi * frequency * shift_mm)
         moved[...] = np.abs(np.fft.ifft(np.fft.ifftshift(lines, 1), axis=1))
     return canonical.with_array(out)
