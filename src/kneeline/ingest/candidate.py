@@ -164,7 +164,8 @@ def _examine_dicom(candidate: Candidate, near: tuple[Found, dict[Path, set[str |
         candidate.echo_times_ms = [stack.echo_time_ms for stack in candidate.stacks]
     stack = candidate.stacks[candidate.anatomical_echo]
     candidate.geometry = Geometry(stack.shape, stack.placement.affine)
-    candidate.contrast = contrast_of(stack.frames[0])
+    if stack.frames[0] is not frames[0]:
+        candidate.contrast = contrast_of(stack.frames[0])
     candidate.acquisition = acquisition_of(stack.ordered[0])
     if broken_near:
         candidate.flags.append("unreadable_file_nearby")

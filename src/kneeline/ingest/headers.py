@@ -231,9 +231,8 @@ def _read_header(path: Path, start: bytes, budget: int) -> tuple[File | None, in
         if cost > budget:
             return None, 0
     # Nearly all headers end within the first bytes; parsing them in memory is twice as fast as seeking in the file.
-    in_memory = size > len(start) and not deflated
     place = None
-    if in_memory:
+    if not deflated:
         with suppress(Exception):  # a sequence that is cut where these bytes end
             header, place, end = _parse_to_pixels(io.BytesIO(start))
     if place is None:
