@@ -97,18 +97,33 @@ def test_an_unsure_network_asks_for_review():
 
 @pytest.mark.parametrize("label", verdict.LEAST_CONFIDENCE)
 def test_each_structure_that_is_measured_has_a_bound(label):
-    least = verdict.LEAST_CONFIDENCE[label]
-    assert verdict.judge(GOOD, SURE | {label: least + 0.005}) == ("ok", None)
-    judged, reason = verdict.judge(GOOD, SURE | {label: least - 0.005})
+    least, found = verdict.LEAST_CONFIDENCE[label], without(joint_fluid=12.0)
+    assert verdict.judge(found, SURE | {label: least + 0.005}) == ("ok", None)
+    judged, reason = verdict.judge(found, SURE | {label: least - 0.006})
     assert judged == "review"
-    assert f"of the {label.words}" in reason
+    assert f"of the {label.words} expected to be right" in reason
 
 
-def test_wide_edges_ask_for_review():
+def test_a_film_of_fluid_may_be_unsure():
+    assert verdict.judge(without(joint_fluid=3.0), SURE | {Label.JOINT_FLUID: 0.5}) == ("ok", None)
+
+
+def test_one_cause_is_one_doubt():
+    judged, reason = verdict.judge(GOOD, dict.fromkeys(SURE, 0.7))
+    assert judged == "review"
+    assert ";" not in reason
+    assert "70% of the femur, 70% of the tibia" in reason
+
+
+def test_wide_edges_ask_for_review_and_wider_ones_end_it():
     assert verdict.judge(GOOD, SURE, verdict.MOST_EDGE_MM - 0.1) == ("ok", None)
-    judged, reason = verdict.judge(GOOD, SURE, 4.7)
+    judged, reason = verdict.judge(GOOD, SURE, 3.7)
     assert judged == "review"
-    assert "4.7 mm wide" in reason
+    assert "3.7 mm wide" in reason
+    judged, reason = verdict.judge(GOOD, SURE, 5.1)
+    assert judged == "unusable"
+    assert "5.1 mm wide" in reason
+    assert "no signal can be read" in reason
 
 
 def test_many_doubts_are_one_too_many():

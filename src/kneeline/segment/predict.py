@@ -71,7 +71,9 @@ def segment(
     if judged == "unusable":
         fibula = None
         if laterality is None:
-            raise Refusal("not_a_knee", f"expected a knee from the side, what was found is none: {reason}")
+            raise Refusal(
+                "not_a_knee", f"expected a knee from the side that can be outlined, this one cannot: {reason}"
+            )
     laterality = _resolve(laterality, fibula)
 
     fine = fine_classes(slices, probability, classes, classes != raw)
