@@ -30,7 +30,12 @@ from kneeline.volume import read_volume
 
 _PAGE = Path(__file__).parent / "page"
 _STYLES = ("theme.css", "viewer.css", _PAGE / "page.css")
-_SCRIPTS = ("pixels.js", "viewer.js", "frame.js", *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form")))
+_SCRIPTS = (
+    "pixels.js",
+    "viewer.js",
+    "frame.js",
+    *(_PAGE / f"{name}.js" for name in ("loader", "store", "table", "form")),
+)
 # What the assisted phase has besides; none of it is in a blind page.
 _AID = ("overlay.js", _PAGE / "assisted.js")
 _AID_STYLE = _PAGE / "assisted.css"
