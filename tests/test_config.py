@@ -53,3 +53,6 @@ def test_unreadable_files_say_the_way_out(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(UsageError, match="not valid YAML"):
         config.read_config(tmp_path / "bad.yaml")
+    (tmp_path / "latin.yaml").write_bytes("scans: Müller.tsv".encode("latin-1"))
+    with pytest.raises(UsageError, match="not UTF-8"):
+        config.read_config(tmp_path / "latin.yaml")

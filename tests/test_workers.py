@@ -1,5 +1,6 @@
 """Processes that take one scan after another."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -33,6 +34,13 @@ def test_a_worker_takes_one_scan_after_another(tmp_path):
     told = [outcome for _, outcome in workers.each(scans("fine", "fine", "fine"), tmp_path, 1, work)]
     assert len({row["pid"] for row in told}) == 1
     assert [row["nth"] for row in told] == [1, 2, 3]
+
+
+def test_no_more_processes_than_scans(tmp_path):
+    told = workers.each(scans("fine"), tmp_path, 4, work)
+    next(told)
+    assert len(multiprocessing.active_children()) == 1
+    assert list(told) == []
 
 
 _PARENT = """

@@ -69,6 +69,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); run in the folder that holds config/, or name it with --config"
         ) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is not UTF-8 text; save it with that encoding") from None
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError as error:

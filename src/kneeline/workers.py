@@ -56,7 +56,8 @@ def each(
     staff: list[_Worker] = []
     try:
         while waiting or any(worker.scan for worker in staff):
-            while waiting and len(staff) < workers:
+            idle = sum(worker.scan is None for worker in staff)
+            for _ in range(min(len(waiting) - idle, workers - len(staff))):
                 staff.append(_hire(context, results, work))
             for worker in staff:
                 if worker.scan is None and waiting:

@@ -86,7 +86,10 @@ def test_a_node_that_dies_loses_nothing(cluster, scans, by_scan, tmp_path):
 
 @pytest.mark.slow
 def test_a_job_over_its_time_and_one_over_its_memory_are_tried_again_with_more(cluster, tmp_path, monkeypatch):
-    """The first try has a minute, in which it waits for a lock of ours; the second less memory than Snakemake takes."""
+    """The first try waits for a lock of ours; the second has less memory than Snakemake takes.
+
+    SLURM counts time limits in whole minutes: we move the end of the first try's minute to now.
+    """
     environment, slurm = cluster
     folder = real_scans(tmp_path / "study", ("sub-1", "ses-01", "R", "gone"), config="granularity: chunk\nchunks: 1\n")
     (scan,) = tables.read_scans(folder / "config/scans.tsv")
@@ -99,6 +102,10 @@ def test_a_job_over_its_time_and_one_over_its_memory_are_tried_again_with_more(c
              "process_chunk:mem_mb=1000 - 900 * (attempt in (2,))", "--until", "process_chunk"],
             env=environment, stdout=log, stderr=log,
         )  # fmt: skip
+        until((folder / "logs/process/chunk-1-of-1.log").exists, run, 180)
+        (job,) = jobs(environment).keys() - before.keys()
+        assert "TimeLimit=00:01:00" in said(["scontrol", "show", "job", job], environment)
+        said(["scontrol", "update", f"JobId={job}", "EndTime=now"], environment)
         until(lambda: "TIMEOUT" in states(environment, before), run, 420)
     assert run.wait(420) == 0, (tmp_path / "run.log").read_text()
     assert states(environment, before) == ["TIMEOUT", "FAILED", "COMPLETED"]
