@@ -82,7 +82,7 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
         if not call.dry_run:
             if drop_times_to_come(results, began):
                 print(
-                    "kneeline: results bear times to come, so the clock was ahead when they were written; their inputs "
+                    "kneeline: results bear times to come, so the clock was ahead when they were written; all inputs "
                     "are compared by content",
                     file=sys.stderr,
                 )
@@ -177,22 +177,33 @@ def _withdraw(stale: dict[str, str | None], settings: dict, results: Path, dry_r
 
 
 def drop_times_to_come(results: Path, now: float) -> int:
-    """Give results that are newer than now a time long ago; how many.
+    """If results are newer than now, give all a time long ago; how many are newer.
 
     Snakemake runs a rule when an input is newer than its outputs and differs from what was read. After a clock that was
-    ahead is set right, outputs would be newer than every edit, and edits would pass unseen.
+    ahead is set right, outputs would be newer than every edit, and edits would pass unseen. All of them, and each older
+    than what it is made from: else tables made before the clock went wrong would pass for newer than what it left.
     """
-    found = 0
+    times, ahead = {}, 0
     for folder in ("ingest", "segment", "score", "cohort", "report", progress.FOLDER):
         with contextlib.suppress(FileNotFoundError), os.scandir(Path(results) / folder) as listing:
             for entry in listing:
-                # What rules declare: tables and pages of all scans, stamps and markers of one.
-                if entry.name.startswith("sub-") and not entry.name.endswith(_LAST_FILES):
-                    continue
-                if entry.is_file() and entry.stat().st_mtime > now + _CLOCK_JITTER_S:
-                    os.utime(entry.path, (_LONG_AGO, _LONG_AGO))
-                    found += 1
-    return found
+                place = _place_in_chain(folder, entry.name)
+                if place is not None and entry.is_file():
+                    times[entry.path] = _LONG_AGO - place
+                    ahead += entry.stat().st_mtime > now + _CLOCK_JITTER_S
+    for path, time_s in times.items() if ahead else ():
+        os.utime(path, (time_s, time_s))
+    return ahead
+
+
+def _place_in_chain(folder: str, name: str) -> int | None:
+    """Higher for what is made later; None for what no rule declares."""
+    if name.startswith("sub-") and not name.endswith(_LAST_FILES):
+        return None
+    order = [*progress.LAST, progress.FOLDER, "tables", "cohort", "page"]
+    if not name.startswith("sub-"):
+        folder = {"report": "page"}.get(folder, folder if folder in ("cohort", progress.FOLDER) else "tables")
+    return order.index(folder)
 
 
 def _command(call: Call, profile: Path, config: Path, forced: list[str]) -> list[str]:

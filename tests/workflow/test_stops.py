@@ -115,3 +115,17 @@ def test_inputs_of_a_time_to_come_do_not_make_a_run_begin_again_and_again(stoppe
     for path in (folder / "config").iterdir():
         os.utime(path, (time.time() + 86400,) * 2)
     assert planned(subprocess.run(command(folder, "--dry-run"), capture_output=True, text=True, check=False)) == {}
+
+
+def test_what_was_made_while_the_clock_was_ahead_is_not_older_news_than_tables_made_before(stopped):
+    """A scan done again by a run that was killed before its tables."""
+    folder = stopped[0]
+    stamp = folder / "results" / progress.scan_stamp(stopped[1][0].scan_id)
+    kept, at = stamp.read_bytes(), stamp.stat().st_mtime
+    stamp.write_bytes(kept.replace(b"{", b"{ "))
+    os.utime(stamp, (time.time() + 86400,) * 2)
+    assert launch.drop_times_to_come(folder / "results", time.time()) == 1
+    jobs = planned(subprocess.run(command(folder, "--dry-run"), capture_output=True, text=True, check=False))
+    stamp.write_bytes(kept)
+    os.utime(stamp, (at, at))
+    assert jobs == {"collect": 1, "cohort": 1, "report": 1, "all": 1, "total": 4}
