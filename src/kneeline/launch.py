@@ -22,6 +22,7 @@ from kneeline.cohort.runners import read_runners
 from kneeline.config import read_config, workflow_folder
 from kneeline.edit import registry
 from kneeline.errors import UsageError
+from kneeline.places import new_folder
 
 _OURS = ".snakemake/kneeline.lock"
 _LAST_FILES = ("_done.json", "_status.json", "_picture.json")
@@ -57,6 +58,7 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
     directory = Path(call.directory)
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such folder")
+    new_folder(str(directory))
     if call.cores and not (call.cores == "all" or call.cores.isdigit() and int(call.cores) > 0):
         raise UsageError(f"--cores takes a number or 'all', not {call.cores!r}")
     profile = profile_folder(call.profile, directory)

@@ -13,7 +13,7 @@ import pytest
 from tests.workflow.conftest import all_files
 from tests.workflow.test_plan import planned, real_scans
 
-from kneeline import chain, launch, progress, tables
+from kneeline import chain, errors, launch, progress, tables
 
 
 def command(folder, *more):
@@ -129,3 +129,9 @@ def test_what_was_made_while_the_clock_was_ahead_is_not_older_news_than_tables_m
     stamp.write_bytes(kept)
     os.utime(stamp, (at, at))
     assert jobs == {"collect": 1, "cohort": 1, "report": 1, "all": 1, "total": 4}
+
+
+def test_a_folder_that_allows_no_writing_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(errors.UsageError, match="allows no writing"):
+        launch.run(launch.Call(directory=tmp_path))
