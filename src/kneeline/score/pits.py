@@ -17,8 +17,8 @@ from kneeline.labels import CARTILAGES, Label
 from kneeline.score.frame import FAT_SUPPRESSED, Knee, thinned, thinning
 from kneeline.volume import Volume
 
-# Fluid must be this many times as bright as cartilage. Project decision: noise and texture of cartilage stay below the
-# middle between the two.
+# Fluid must be this many times as bright as cartilage. Project decision; up to 1.6 times, noise of intact cartilage
+# still passes the middle between the two and opens false pits (docs/scoring.md).
 MIN_RATIO = 1.3
 MIN_FLUID_VOXELS = 200
 # Grid on which the coil's shading is measured, and the scale on which it changes.
