@@ -27,6 +27,11 @@ def until(true, what):
         time.sleep(0.1)
 
 
+def heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would our children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def nobody_left(group) -> bool:
     try:
         os.killpg(group, 0)
@@ -46,8 +51,9 @@ def stopped(tmp_path_factory):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         with progress.held(results, scans[0].scan_id):  # the job waits for us
             run = subprocess.Popen(
-                command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-            )
+                command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=heed_ctrl_c,
+            )  # fmt: skip
             until(lambda: log.exists() or run.poll() is not None, "the job never began")  # noqa: B023
             assert run.poll() is None
             if second is None:
