@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("export-edit", _export_edit, "write a knee's image and outlines for ITK-SNAP or 3D Slicer to correct")
     sub.add_argument("knee", metavar="KNEE", help="scan id, such as sub-001_ses-01_knee-L")
-    sub.add_argument("-o", "--out", type=new_folder, help="folder to write (default: edits/work/KNEE)")
+    sub.add_argument("-o", "--out", type=new_folder, help="folder to write (default: edits/drafts/KNEE)")
     _add_config(sub)
     _add_directory(sub)
 

@@ -12,8 +12,8 @@ from kneeline.edit import registry
 from kneeline.labels import Label
 from kneeline.volume import read_volume, write_volume
 
-WORK = Path("edits/work") / FIRST
-DSEG = WORK / f"{FIRST}_dseg.nii.gz"
+DRAFTS = Path("edits/drafts") / FIRST
+DSEG = DRAFTS / f"{FIRST}_dseg.nii.gz"
 
 
 def digest(path):
@@ -40,10 +40,10 @@ def test_what_goes_out_is_the_knee_its_outlines_and_their_names(study, capsys):
     results = files("results")
     assert run("export-edit", FIRST) == 0
     assert DSEG.read_bytes() == Path(f"results/segment/{FIRST}_dseg.nii.gz").read_bytes()
-    assert (WORK / f"{FIRST}_image.nii.gz").read_bytes() == Path(f"results/ingest/{FIRST}_image.nii.gz").read_bytes()
-    assert "ITK-SnAP Label Description File" in (WORK / "labels_itksnap.txt").read_text()
-    assert "11 joint_fluid" in (WORK / "labels_slicer.ctbl").read_text()
-    assert f"import-edit {FIRST}" in (WORK / "README.txt").read_text()
+    assert (DRAFTS / f"{FIRST}_image.nii.gz").read_bytes() == Path(f"results/ingest/{FIRST}_image.nii.gz").read_bytes()
+    assert "ITK-SnAP Label Description File" in (DRAFTS / "labels_itksnap.txt").read_text()
+    assert "11 joint_fluid" in (DRAFTS / "labels_slicer.ctbl").read_text()
+    assert f"import-edit {FIRST}" in (DRAFTS / "README.txt").read_text()
     assert files("results") == results
     assert registry.read_edits("edits") == {}
 

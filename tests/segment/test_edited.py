@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.segment.test_verdict import GOOD_ML
 
 from kneeline import tables
 from kneeline.errors import Refusal
 from kneeline.labels import Label
-from kneeline.segment import run
+from kneeline.segment import anatomy, run
+from kneeline.segment.anatomy import Anatomy
 from kneeline.segment.predict import Segmentation
 from kneeline.segment.run import segment_scan
 from kneeline.tables import Edit
@@ -101,6 +103,19 @@ def test_it_says_what_it_started_from_and_what_the_machine_is_now(stage, edit, m
     stage(edit)
     (row,) = tables.read_table(of_scan(stage, "edit.tsv"), tables.EDITED)
     assert row["note"] is None
+
+
+def test_a_corrected_outline_does_not_sharpen_a_blurred_image(stage, edit, drawn, monkeypatch):
+    monkeypatch.setattr(anatomy, "measure", lambda *_: Anatomy(GOOD_ML))
+    for edge_mm, expected in ((2.2, "ok"), (5.0, "unusable")):
+        monkeypatch.setattr(
+            run,
+            "segment",
+            lambda image, side, edge=edge_mm: Segmentation(
+                image.with_array(drawn[0]), "R", "R", {}, "ok", None, edge_width_mm=edge
+            ),
+        )
+        assert stage(edit)["verdict"] == expected
 
 
 def test_a_rerun_with_another_network_keeps_the_edit(stage, edit, drawn, monkeypatch):

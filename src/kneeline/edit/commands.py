@@ -97,7 +97,7 @@ def _machine_map(segment: Path, scan_id: str, status: Row) -> Path | None:
 def export_edit(scan_id: str, study: Path, config: Path, out: Path | None = None) -> int:
     """Write image, label map and label descriptions of a knee into a folder, for an editor program."""
     knee = find_knee(scan_id, study, config)
-    folder = out or knee.edits / registry.WORK / scan_id
+    folder = out or knee.edits / registry.DRAFTS / scan_id
     drawn = folder / f"{scan_id}_dseg.nii.gz"
     image = read_volume(knee.image)
     if drawn.exists() and not _is_kept(drawn, knee, image):

@@ -21,7 +21,7 @@ from kneeline.tables import EDITS, Edit, Row, Scan
 
 TABLE = "edits.tsv"
 # Where exports go unless told otherwise: one folder a knee.
-WORK = "work"
+DRAFTS = "drafts"
 
 
 def read_edits(folder: Path, study: Path = Path()) -> dict[str, Edit]:
@@ -116,7 +116,7 @@ def add_row(folder: Path, row: Row) -> None:
 def traces_of(participant: str, folder: Path) -> list[Path]:
     """Files and folders of a participant's edits and exports."""
     own = re.compile(rf"{re.escape(participant)}_")
-    places = [place for place in (Path(folder), Path(folder) / WORK) if place.is_dir()]
+    places = [place for place in (Path(folder), Path(folder) / DRAFTS) if place.is_dir()]
     return [path for place in places for path in sorted(place.iterdir()) if own.match(path.name)]
 
 

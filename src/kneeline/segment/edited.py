@@ -38,7 +38,9 @@ def take_edit(
             f"{words[laterality]} one now; give the side in the scans table, or {_AGAIN}",
         )
     canonical = reorient(labels, SAGITTAL)
-    judged, reason = verdict.judge(anatomy.measure(canonical.array, canonical.spacing_mm), {})
+    # A person can draw on a blurred image; read it nobody can.
+    edge_mm = machine.edge_width_mm if machine else None
+    judged, reason = verdict.judge(anatomy.measure(canonical.array, canonical.spacing_mm), {}, edge_mm)
     if edit.image_sha256 not in (None, hashlib.sha256(Path(image_path).read_bytes()).hexdigest()):
         told = "the image was read anew since the outlines were corrected; look whether they still fit"
         reason = f"{reason}; {told}" if reason else told
