@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+from tests.score.conftest import Lesion
 
 from kneeline.labels import Label
 from kneeline.score.frame import Knee
 from kneeline.score.mimics import inclination_deg, mimic_flags
+from kneeline.score.run import score_knee
 from kneeline.score.signal import Component
 from kneeline.volume import Volume
 
@@ -77,3 +80,46 @@ def test_inclination(degrees):
     turn = np.radians(degrees)
     line = np.outer(np.linspace(-5, 5, 20), [np.sin(turn) * 0.6, np.sin(turn) * 0.8, np.cos(turn)])
     assert inclination_deg(line) == pytest.approx(degrees, abs=0.01)
+
+
+# --- from image and labels to the row --------------------------------------------------------------------------------
+
+
+def scored(joint, lesion, turn=("y", 0), **settings):
+    """The row of the horn that a lesion lies in, of half a knee that lies turned about a world axis (degrees)."""
+    side = -1 if lesion.x_mm < 0 else 1
+    width_mm = (-44.0, 2.0) if side < 0 else (-2.0, 44.0)
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler(*turn, degrees=True).as_matrix()
+    volumes = joint(lesions=(lesion,), width_mm=width_mm, **settings.pop("of", {})).image_and_labels()
+    rows = score_knee(*(Volume(v.array, affine @ v.affine) for v in volumes), "R", **settings).meniscus
+    region = "posterior_horn" if lesion.start[0] < 0 else "anterior_horn"
+    meniscus = "medial" if side < 0 else "lateral"
+    return next(row for row in rows if (row["meniscus"], row["region"]) == (meniscus, region))
+
+
+@pytest.mark.parametrize(("front", "flag"), [(-1, "popliteus_hiatus"), (1, "transverse_ligament")])
+def test_a_row_says_that_its_signal_lies_along_the_outer_wall(joint, front, flag):
+    """Bars of signal in the horns of the lateral meniscus, whose outer wall lies 17 mm from its centre."""
+    at_the_wall = Lesion(22, 3.5, (front * 15.5, 2.6), (front * 15.5, 2.6), 1.1)
+    further_in = Lesion(22, 3.5, (front * 11.8, 1.6), (front * 11.8, 1.6), 0.9)
+    fine = {"spacing_mm": (3.3, 0.4, 0.4)}
+    rows = [scored(joint, lesion, of=fine) for lesion in (at_the_wall, further_in)]
+    assert all(row["signal_grade"] > 0 for row in rows)
+    assert [row["flags"] for row in rows] == [flag, None]
+
+
+@pytest.mark.parametrize(
+    ("turn", "echo_time_ms", "flag"),
+    [
+        (("y", 35), 20.0, "magic_angle"),  # the horn, which runs from side to side, at 55 degrees to the field
+        (("y", 35), 60.0, None),
+        (("y", 35), None, None),
+        (("x", 35), 20.0, None),  # across the field all the same
+    ],
+)
+def test_a_row_says_where_fibres_may_lie_at_the_magic_angle(joint, turn, echo_time_ms, flag):
+    mild = Lesion(-22, 3.5, (-15.5, 2.6), (-15.5, 2.6), 1.1)
+    row = scored(joint, mild, turn, of={"lesion_grey": 0.42}, echo_time_ms=echo_time_ms)
+    assert row["signal_grade"] > 0
+    assert row["flags"] == flag
