@@ -23,7 +23,8 @@ MACHINE_FAILED = 1
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
-        return arguments.call(arguments)
+        done = _done_elsewhere(arguments, sys.argv[1:] if argv is None else argv)
+        return arguments.call(arguments) if done is None else done
     except UsageError as error:
         print(f"kneeline: {error}", file=sys.stderr)
         return BAD_USAGE
@@ -40,6 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f": {error.filename}" if error.filename else ""
         print(f"kneeline: {error.strerror or error}{where}", file=sys.stderr)
         return BAD_USAGE
+
+
+def _done_elsewhere(arguments, argv: Sequence[str]) -> int | None:
+    """Exit code of a workflow's job of one scan, if the run that started it keeps a process for such."""
+    if not (os.environ.get("KNEELINE_WARM") and arguments.call in (_process, _simulate_scan) and arguments.scan):
+        return None
+    from kneeline import warm
+
+    return warm.ask(argv)
 
 
 def _parser() -> argparse.ArgumentParser:

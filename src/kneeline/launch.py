@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kneeline import progress, status, tables, watch
+from kneeline import progress, status, tables, warm, watch
 from kneeline.cohort.doubts import doubts
 from kneeline.cohort.input_checks import reading_faults, refuse
 from kneeline.cohort.runners import read_runners
@@ -92,10 +92,12 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
         command = _command(call, profile, config, forced)
         # Snakemake inherits our lock: it stays held if only we are killed and Snakemake works on.
         told = None if call.dry_run else subprocess.PIPE
-        process = subprocess.Popen(command, env=_environment(), pass_fds=(lock,), stderr=told)
-        seen = status.Standing(results, [scan.scan_id for scan in scans], began)
-        with watch.watching(seen, process.stderr) if told else contextlib.nullcontext():
-            code = _wait(process)
+        warmed = contextlib.nullcontext if call.dry_run or _goes_elsewhere(call, profile) else warm.kept
+        with warmed(_environment()) as environment:
+            process = subprocess.Popen(command, env=environment, pass_fds=(lock,), stderr=told)
+            seen = status.Standing(results, [scan.scan_id for scan in scans], began)
+            with watch.watching(seen, process.stderr) if told else contextlib.nullcontext():
+                code = _wait(process)
     if code == 2:
         return 2
     if code:
@@ -219,6 +221,17 @@ def _command(call: Call, profile: Path, config: Path, forced: list[str]) -> list
         *(["--forcerun", *forced] if forced else []),
         "--quiet", "rules", "reason", "host", *(["--dry-run"] if call.dry_run else ["progress"]), *call.more,
     ]  # fmt: skip
+
+
+def _goes_elsewhere(call: Call, profile: Path) -> bool:
+    """Whether jobs may be given to a scheduler, which starts them on its machines and within its limits."""
+    import yaml
+
+    asked = {word.split("=")[0] for word in call.more} & {"--executor", "-e", "--profile"}
+    files = (profile / name for name in ("profile.yaml", "config.yaml"))
+    told = [yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files if file.is_file()]
+    executors = {str(options.get("executor", "local")) for options in told}
+    return bool(asked or executors - {"local"} or os.environ.get("SNAKEMAKE_PROFILE"))
 
 
 def _environment() -> dict[str, str]:
