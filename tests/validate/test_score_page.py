@@ -1,5 +1,6 @@
 import pytest
 
+from kneeline.grading import MENISCI, REGIONS
 from kneeline.validate.score_page import score_sections
 
 BODY = ("medial", "body")
@@ -39,8 +40,12 @@ def test_both_sources_stand_side_by_side(sections):
 
 def test_every_region_contrast_and_thickness_has_its_rows(sections):
     text = sections["Signal grade"]
-    for name in ("PDFS, 3 mm: lateral posterior horn", "PD, 3 mm", "0.7 mm", "all knees"):
-        assert len(rows(text, name)) == 2, name
+    for name in ("PDFS, 3 mm", "PD, 3 mm", "0.7 mm", "all knees"):
+        of_group = rows(text, name)[-2:]  # the matrices side by side have a row of that name, too
+        assert [line.split(" | ")[1] for line in of_group] == ["true labels", "network"], name
+        regions = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith(f"| {name}: ")}
+        assert set(regions) == {f"| {name}: {m} {r.replace('_', ' ')}" for m in MENISCI for r in REGIONS}
+    assert "| PD, 3 mm: medial body | network | 1 | 0 / 0 / 0 / 0 | 0 / 0 / 0 / 0 | 1 / 0 / 0 / 0 |" in text
     assert "| PD, 3 mm | network | 1 | 5 / 0 / 0 / 0 | 0 / 0 / 0 / 0 | 1 / 0 / 0 / 0 |" in text
 
 

@@ -51,22 +51,31 @@ _GRADE_HEADER = [
 
 
 def _signal(cases: Sequence[Case]) -> str:
-    usual = main(cases)
-    regions = [(m, r) for m in grading.MENISCI for r in grading.REGIONS]
-    rows = _grade_rows(MAIN_NAME, usual, signal_agreement)
-    for region in regions:
-        name = f"{MAIN_NAME}: {' '.join(region).replace('_', ' ')}"
-        rows += _grade_rows(name, usual, lambda members, source, r=region: signal_agreement(members, source, r))
-    for name, members in [*_other_groups(cases), ("all knees", list(cases))]:
+    usual, others = main(cases), _other_groups(cases)
+    rows = _grade_rows(MAIN_NAME, usual, signal_agreement) + _region_rows(MAIN_NAME, usual)
+    for name, members in others:
         rows += _grade_rows(name, members, signal_agreement)
+    rows += _grade_rows("all knees", cases, signal_agreement) + _region_rows("all knees", cases)
+    few = [row for name, members in others for row in _region_rows(name, members)]
     return (
         "A region each. On true labels what is lost is lost by scoring and imaging, on the network's also by "
         "segmentation. Kappa has quadratic weights; its 95 % interval is from resampled knees, as the regions of a "
         "knee are not independent (none with fewer than five knees).\n\n"
         f"{_side_by_side(usual)}\n\n"
         "All groups; of the regions of each true grade, how many were graded "
-        f"{_COUNTS}:\n\n" + table(_GRADE_HEADER, rows)
+        f"{_COUNTS}:\n\n" + table(_GRADE_HEADER, rows) + "\n\n"
+        "Region by region in each of the other contrasts and thicknesses. A row has as many regions as knees: "
+        "look at the counts, its kappa says next to nothing.\n\n" + table(_GRADE_HEADER, few)
     )
+
+
+def _region_rows(name: str, cases: Sequence[Case]) -> list[list[str]]:
+    """Both sources in each of the six regions."""
+    rows = []
+    for region in ((m, r) for m in grading.MENISCI for r in grading.REGIONS):
+        words = f"{name}: {' '.join(region).replace('_', ' ')}"
+        rows += _grade_rows(words, cases, lambda members, source, r=region: signal_agreement(members, source, r))
+    return rows
 
 
 def _side_by_side(cases: Sequence[Case]) -> str:
