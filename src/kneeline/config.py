@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,6 @@ def read_config(path: str | Path) -> dict[str, Any]:
     UsageError
         With every fault found.
     """
-    import yaml
-
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -71,16 +70,41 @@ def read_config(path: str | Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8 text; save it with that encoding") from None
+    return check_config(_parse(text, str(path)), source=str(path))
+
+
+def _parse(text: str, source: str) -> Any:
+    """YAML in which no block names a key twice: the parser would take the last one without a word.
+
+    Raises
+    ------
+    UsageError
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node, deep=False):
+            lines: dict[str, list[int]] = {}
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    lines.setdefault(key.value, []).append(key.start_mark.line + 1)
+            for key, at in lines.items():
+                if len(at) > 1:
+                    raise UsageError(
+                        f"{source}: {key!r} stands twice in one block (line {at[0]} and line {at[1]}); keep one"
+                    )
+            return super().construct_mapping(node, deep)
+
     try:
-        config = yaml.safe_load(text)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: is not valid YAML: {error}") from None
-    return check_config(config, source=str(path))
+        raise UsageError(f"{source}: is not valid YAML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{source}: is not valid YAML: brackets within brackets without end") from None
 
 
 def check_config(config: Any, source: str = "config") -> dict[str, Any]:
     """A copy of `config` with defaults filled in, or UsageError with every fault found."""
-    import jsonschema
     import yaml
 
     if isinstance(config, dict) and "cohort" in config:
@@ -88,7 +112,7 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
     schema = yaml.safe_load((workflow_folder() / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
     faults = [
         f"{'.'.join(map(str, fault.absolute_path)) or 'top level'}: {fault.message}"
-        for fault in jsonschema.Draft202012Validator(schema).iter_errors(config)
+        for fault in _validator()(schema).iter_errors(config)
     ]
     if faults:
         raise UsageError(f"{source}: {len(faults)} fault(s)\n  " + "\n  ".join(sorted(faults)))
@@ -102,3 +126,17 @@ def check_config(config: Any, source: str = "config") -> dict[str, Any]:
         "report": {"viewer": True, **(config.get("report") or {})},
         "analysis": {**deepcopy(ANALYSIS_DEFAULTS), **(config.get("analysis") or {})},
     }
+
+
+def _validator() -> type:
+    """JSON Schema's, but 3.0 is no integer (as a number of runners it would be no argument), and a number is finite."""
+    from jsonschema import Draft202012Validator, validators
+
+    def integer(_, value) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    def number(_, value) -> bool:
+        return integer(_, value) or isinstance(value, float) and math.isfinite(value)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": integer, "number": number})
+    return validators.extend(Draft202012Validator, type_checker=types)

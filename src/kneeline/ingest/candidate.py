@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,8 @@ def find_candidates(found: Found) -> list[Candidate]:
             found.broken.append(Broken(file.path.parent, file.series))
         if len(frames) > MAX_FRAMES:
             raise too_many_files()
-    groups = group_series(frames)
-    owners = series_by_folder(found)
-    candidates += [_examine(_examine_dicom, Candidate(0, frames=group), (found, owners)) for group in groups]
+    near = _Near.of(found)
+    candidates += [_examine(_examine_dicom, Candidate(0, frames=group), near) for group in group_series(frames)]
     refuse_cut_series(candidates)
     if not found.files:
         candidates += [_examine(_examine_nifti, Candidate(0), path) for path in found.nifti]
@@ -152,12 +151,12 @@ def _examine(how, candidate: Candidate, about: Any) -> Candidate:
     return candidate
 
 
-def _examine_dicom(candidate: Candidate, near: tuple[Found, dict[Path, set[str | None]]]) -> None:
+def _examine_dicom(candidate: Candidate, near: _Near) -> None:
     frames = candidate.frames
     candidate.contrast = contrast_of(frames[0])
     admit.check_kind(frames)
     candidate.votes = votes_of(frames)
-    broken_near = _check_broken(frames, *near)
+    broken_near = _check_broken(frames, near)
     pixels.check_readable(frames)
     candidate.stacks = stack_echoes(frames)
     if len(candidate.stacks) > 1:
@@ -225,32 +224,43 @@ def _score(candidate: Candidate, derived: bool) -> None:
     )
 
 
-def series_by_folder(found: Found) -> dict[Path, set[str | None]]:
-    """The series whose files lie in each folder."""
-    owners = defaultdict(set)
-    for file in found.files:
-        owners[file.path.parent].add(file.series)
-    return owners
+@dataclass(frozen=True)
+class _Near:
+    """What lies beside a series, counted once for all: there may be thousands of series, and of unreadable files.
+
+    `owners` are the series of each folder's readable files; `lost` counts a folder's unreadable files whose series no
+    readable file has, since that number is as damaged as its file, and `known` those of each folder and series.
+    """
+
+    owners: dict[Path, set[str | None]]
+    lost: Counter[Path]
+    known: Counter[tuple[Path, str | None]]
+
+    @classmethod
+    def of(cls, found: Found) -> _Near:
+        owners = defaultdict(set)
+        for file in found.files:
+            owners[file.path.parent].add(file.series)
+        every = set().union(*owners.values())
+        lost = Counter(b.folder for b in found.broken if b.series not in every)
+        return cls(owners, lost, Counter((b.folder, b.series) for b in found.broken if b.series in every))
 
 
-def _check_broken(frames: list[Frame], found: Found, owners: dict[Path, set[str | None]]) -> bool:
+def _check_broken(frames: list[Frame], near: _Near) -> bool:
     """Whether unreadable DICOM files lie near that need not belong to this series.
 
     One that does belong to it, by its UID or because the folder holds no other series, may be a slice of it: then the
     series is refused, since a slice lost at the end of a stack shows nowhere else.
     """
-    if not found.broken:
-        return False
     series = frames[0].file.series
     folders = {f.file.path.parent for f in frames}
-    # The number of a series that no readable file has is as damaged as its file.
-    other = set().union(*owners.values()) - {series}
-    near = [b for b in found.broken if b.folder in folders and b.series not in other]
-    ours = [b for b in near if series and b.series == series or owners[b.folder] == {series}]
+    alone = {folder for folder in folders if near.owners[folder] == {series}}
+    ours = sum(near.known[folder, series] for folder in (folders if series else alone))
+    ours += sum(near.lost[folder] for folder in alone)
     if ours:
         raise Refusal(
             "unreadable_file",
-            f"expected readable DICOM files only, {len(ours)} cannot be read and may be its slices; "
+            f"expected readable DICOM files only, {ours} cannot be read and may be its slices; "
             "copy the series again, or remove files that do not belong to it",
         )
-    return bool(near)
+    return any(near.known[folder, series] or near.lost[folder] for folder in folders)

@@ -51,7 +51,7 @@ class FrameTags:
     def get(self, keyword: str, index: int = 0) -> Any:
         """Value of a tag for the frame, None when nothing holds it."""
         for place in self._places(keyword, index):
-            value = value_of(place, keyword)
+            value = self.file.get(keyword) if place is self.file.header else value_of(place, keyword)
             if value is not None:
                 return value
         return None

@@ -44,6 +44,9 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 DICOMDIR = "1.2.840.10008.1.3.10"
 _HEAD = 16384
 _UNDEFINED = 0xFFFFFFFF
+_PIXELS = 0x7FE00010
+# Those of floating point, too. A set: comparing one tag with another costs more than all else that is done with it.
+_ANY_PIXELS = frozenset((_PIXELS, 0x7FE00008, 0x7FE00009))
 _DICOM_NAMES = (".dcm", ".dicom", ".ima")
 _NIFTI_NAMES = (".nii", ".nii.gz")
 # A data set without preamble starts with group 0002 or 0008, little or big endian.
@@ -66,9 +69,14 @@ class File:
     has_pixels: bool
     pixel_offset: int | None
     pixel_bytes: int
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def get(self, keyword: str, default: Any = None) -> Any:
-        return value_of(self.header, keyword, default)
+        """`value_of` the header, looked up once: many rules ask for the same tags."""
+        if keyword not in self._known:
+            self._known[keyword] = value_of(self.header, keyword)
+        value = self._known[keyword]
+        return default if value is None else value
 
     @property
     def series(self) -> str | None:
@@ -282,11 +290,14 @@ def _parse_to_pixels(stream: BinaryIO) -> tuple[Any, tuple[int, int] | None, int
     place: list[tuple[int, int]] = []
 
     def at_pixels(tag, _vr, length) -> bool:
-        if tag == 0x7FE00010:
+        if tag not in _ANY_PIXELS:
+            return False
+        if tag == _PIXELS:
             place.append((stream.tell(), length))
-        return tag in (0x7FE00010, 0x7FE00008, 0x7FE00009)
+        return True
 
     header = read_partial(stream, at_pixels, force=True, specific_tags=_tags())
+    header.buffer = None  # pydicom keeps the stream: the first bytes of thousands of files
     return header, place[0] if place else None, stream.tell()
 
 

@@ -7,6 +7,7 @@ even stack. So images that continue a stack by its own step, on its own grid, ar
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +26,19 @@ if TYPE_CHECKING:
 
 def refuse_cut_series(candidates: list[Candidate]) -> None:
     """Refuse (`split_series`) each candidate that a fragment continues: a series of fewer images than one needs."""
-    near: dict[Path, list[Frame]] = defaultdict(list)
+    frames: dict[Path, list[Frame]] = defaultdict(list)
     for fragment in candidates:
         if fragment.refusal and len(fragment.frames) < MIN_SLICES:
             for frame in fragment.frames:
-                near[frame.file.path.parent].append(frame)
+                frames[frame.file.path.parent].append(frame)
+    near = {folder: Fragments.of(found) for folder, found in frames.items()}
     if not near:
         return
     for candidate in candidates:
         if candidate.stacks and not candidate.refusal:
-            folders = {f.file.path.parent for f in candidate.frames}
-            others = [frame for folder in folders for frame in near.get(folder, ())]
-            lost = {id(f) for f in others if continues(candidate.stacks[0], f) or may_belong(candidate.stacks[0], f)}
+            folders = {f.file.path.parent for f in candidate.frames} & near.keys()
+            stack = candidate.stacks[0]
+            lost = {id(f) for folder in folders for f in near[folder].chosen(lost_from(stack, near[folder]))}
             if lost:
                 candidate.refusal = _split(len(lost))
                 for fragment in candidates:
@@ -52,25 +54,54 @@ def _split(count: int) -> Refusal:
     )
 
 
-def may_belong(stack: Stack, frame: Frame) -> bool:
-    """Whether an MR image of the stack's size has lost its place, which every MR image has."""
-    known = frame.position is not None and frame.orientation is not None and frame.pixel_spacing is not None
-    same_size = (frame.rows, frame.columns) == (stack.frames[0].rows, stack.frames[0].columns)
-    return not known and same_size and frame.file.get("SOPClassUID") in MR_CLASSES
+@dataclass(frozen=True, eq=False)
+class Fragments:
+    """Images of one folder as arrays, one row an image: thousands may lie beside hundreds of stacks.
+
+    `size` is rows and columns; `position`, `orientation` and `spacing` are as `Frame` has them, 0 where not `known`.
+    """
+
+    frames: list[Frame]
+    known: np.ndarray
+    mr: np.ndarray
+    size: np.ndarray
+    position: np.ndarray
+    orientation: np.ndarray
+    spacing: np.ndarray
+
+    @classmethod
+    def of(cls, frames: list[Frame]) -> Fragments:
+        known = [None not in (f.position, f.orientation, f.pixel_spacing) for f in frames]
+        return cls(
+            frames,
+            np.array(known),
+            np.array([f.file.get("SOPClassUID") in MR_CLASSES for f in frames]),
+            np.array([(f.rows, f.columns) for f in frames]),
+            np.array([f.position if k else (0,) * 3 for f, k in zip(frames, known, strict=True)], float),
+            np.array([f.orientation if k else (0,) * 6 for f, k in zip(frames, known, strict=True)], float),
+            np.array([f.pixel_spacing if k else (0,) * 2 for f, k in zip(frames, known, strict=True)], float),
+        )
+
+    def chosen(self, which: np.ndarray) -> list[Frame]:
+        return [self.frames[i] for i in np.flatnonzero(which)]
 
 
-def continues(stack: Stack, frame: Frame) -> bool:
-    """Whether an image lies one step beyond either end of a stack, on the same rows and columns."""
-    first = stack.frames[0]
-    known = frame.position is not None and frame.orientation is not None and frame.pixel_spacing is not None
-    if not known or (frame.rows, frame.columns) != (first.rows, first.columns):
-        return False
-    turned = np.abs(np.subtract(frame.orientation, first.orientation)).max()
-    resized = np.abs(np.subtract(frame.pixel_spacing, first.pixel_spacing)).max()
-    if turned > 2 * DIRECTION_TOLERANCE or resized > SPACING_TOLERANCE * max(first.pixel_spacing):
-        return False
-    ordered = stack.ordered
+def lost_from(stack: Stack, near: Fragments) -> np.ndarray:
+    """Which images are of the stack's size and continue it, or are MR images that have lost their place."""
+    same_size = (near.size == (stack.frames[0].rows, stack.frames[0].columns)).all(axis=1)
+    return same_size & np.where(near.known, _continues(stack, near), near.mr)
+
+
+def _continues(stack: Stack, near: Fragments) -> np.ndarray:
+    """Which images lie one step beyond either end of a stack, on rows and columns like its own."""
+    first, ordered = stack.frames[0], stack.ordered
+    turned = np.abs(near.orientation - first.orientation).max(axis=1)
+    resized = np.abs(near.spacing - first.pixel_spacing).max(axis=1)
     start, end = np.array(ordered[0].position), np.array(ordered[-1].position)
     step = (end - start) / max(len(ordered) - 1, 1)
-    away = min(np.linalg.norm(frame.position - p) for p in (start - step, end + step))
-    return bool(away <= 2 * max(SPACING_TOLERANCE_MM, SPACING_TOLERANCE * stack.placement.spacing_mm))
+    away = np.min([np.linalg.norm(near.position - place, axis=1) for place in (start - step, end + step)], axis=0)
+    return (
+        (turned <= 2 * DIRECTION_TOLERANCE)
+        & (resized <= SPACING_TOLERANCE * max(first.pixel_spacing))
+        & (away <= 2 * max(SPACING_TOLERANCE_MM, SPACING_TOLERANCE * stack.placement.spacing_mm))
+    )
