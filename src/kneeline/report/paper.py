@@ -2,7 +2,8 @@
 
 No part of a run needs it. A PDF library that understands the page's style sheet would bring programs that pip cannot
 install (Pango for WeasyPrint); a browser is on nearly every computer and prints the page as it shows it. The browser
-writes the moment into the file: it is blanked, so that one browser makes the same bytes of the same page.
+writes into the file when it was made, and numbers from a counter that several of its threads share: both are taken out,
+so that one browser makes the same bytes of the same page.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _OTHERWISE = "open report.html in any browser and print it to a PDF file there (
 # Printing takes seconds; a browser that hangs must not keep the caller for ever.
 PATIENCE_S = 600
 _MOMENT = re.compile(rb"/(?:CreationDate|ModDate) *\(D:[^)]*\)")
+_NODE = re.compile(rb"\(node(\d{8})\)")  # as Chromium names parts of a page for readers of screens
 
 
 def find_browser() -> str:
@@ -100,7 +102,7 @@ def print_page(page: Path, pdf: Path, browser: str | None = None) -> Path:
             told = done.stderr.decode(errors="replace").strip().splitlines()
             last = f" ({told[-1][:200]})" if told else ""
             raise UsageError(f"{browser} made no PDF{last}; name another browser in {VARIABLE}, or {_OTHERWISE}")
-    tables.write_bytes(Path(pdf), without_moment(content))
+    tables.write_bytes(Path(pdf), _renumbered(without_moment(content)))
     return Path(pdf)
 
 
@@ -111,3 +113,13 @@ def without_moment(content: bytes) -> bytes:
     b'<<                                         /Title (x) >>'
     """
     return _MOMENT.sub(lambda found: b" " * len(found[0]), content)
+
+
+def _renumbered(content: bytes) -> bytes:
+    """A PDF whose parts are named 1, 2, ... in the order of their numbers; every offset stays.
+
+    >>> _renumbered(b"/ID (node00000167) /Headers [(node00000119) (node00000167)]")
+    b'/ID (node00000002) /Headers [(node00000001) (node00000002)]'
+    """
+    order = {number: rank for rank, number in enumerate(sorted(set(_NODE.findall(content))), start=1)}
+    return _NODE.sub(lambda found: b"(node%08d)" % order[found[1]], content)
