@@ -1,6 +1,7 @@
 """What an impatient user types."""
 
 import os
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -68,6 +69,7 @@ def test_an_unknown_command_is_bad_usage(capsys):
         (["process", "--chunk", "4-of-3"], "--chunk takes a number such as 3-of-40, not '4-of-3'"),
         (["process", "--workers", "0"], "--workers takes a number of at least 1"),
         (["status", "none"], "none: holds no run"),
+        (["read", "config", "--serve"], "config is no reading package; kneeline read RESULTS -o FOLDER"),
         (["forget", "sub_9"], "is no participant id"),
         (["ingest", "--scan", "sub-9_ses-01_knee-L"], "has no scan 'sub-9_ses-01_knee-L'; it has 1, such as sub-1"),
     ],
@@ -292,3 +294,9 @@ def test_a_stale_step_is_withdrawn_with_what_snakemake_would_not_miss(tmp_path, 
     launch._withdraw({"x": "segment"}, {"granularity": granularity, "chunks": 3}, tmp_path, dry_run=False)
     assert [step for step in progress.LAST if progress.last_file(tmp_path, step, "x").exists()] == left
     assert list(progress.read_record(tmp_path, "x")["steps"]) == left
+
+
+def test_commands_to_go_on_with_can_be_pasted(tmp_path, capsys):
+    assert cli.main(["simulate", "cohort", "--runners", "1", "--out", str(tmp_path / "my study's")]) == 0
+    told = capsys.readouterr().out.split("run it with: ")[1]
+    assert shlex.split(told) == ["kneeline", "run", "--directory", str(tmp_path / "my study's")]

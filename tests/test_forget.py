@@ -129,6 +129,20 @@ def test_what_cannot_be_removed_is_named(study, capsys):
     assert "could not be removed" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_read_only_folder_is_named_with_the_way_out(study, capsys):
+    before = set(files(study))
+    subprocess.run(["mount", "--bind", study, study], check=True)
+    try:
+        if subprocess.run(["mount", "-o", "remount,ro,bind", study], check=False).returncode:
+            pytest.skip("this machine cannot make a folder read-only")
+        assert cli.main(["forget", GONE, "--directory", str(study)]) == 2
+    finally:
+        subprocess.run(["umount", "-l", study], check=True)
+    assert "allows no writing (permissions, or a read-only disk)" in capsys.readouterr().err
+    assert set(files(study)) == before
+
+
 def test_progress_of_the_others_stays(study):
     cli.main(["forget", GONE])
     assert progress.record_path("results", f"{KEPT}_ses-01_knee-L").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -386,7 +387,7 @@ def _simulate_cohort(arguments) -> int:
     from kneeline.simulate.sheets import write_cohort
 
     folder = write_cohort(arguments.out, arguments.runners, arguments.seed)
-    print(f"wrote {folder}; run it with: kneeline run --directory {arguments.out}")
+    print(f"wrote {folder}; run it with: kneeline run --directory {shlex.quote(str(arguments.out))}")
     return DONE
 
 
@@ -624,7 +625,7 @@ def _validate(arguments) -> int:
     cases = measure_knees(knees, arguments.jobs, lambda line: print(line, file=sys.stderr, flush=True), retest)
     options = {"--plot": arguments.plot, "--worst": arguments.worst, "-o": arguments.out}
     command = f"kneeline validate --knees {knees}" + (f" --retest {retest}" if retest else "")
-    command += "".join(f" {option} {path.as_posix()}" for option, path in options.items() if path)
+    command += "".join(f" {option} {shlex.quote(path.as_posix())}" for option, path in options.items() if path)
     folder = arguments.out.parent if arguments.out else Path()
     if arguments.plot:
         write_text(arguments.plot, reliability_svg(cases))

@@ -1,6 +1,7 @@
 """A participant withdraws: remove every trace of them from what a run wrote.
 
-The sheets are inputs and stay as they are; the rows to delete there are told. Corrected outlines and their rows go.
+The sheets are inputs and stay as they are; the rows to delete there are told. Corrected outlines and their rows go, and
+so do their knees in reading packages, of which the others' cases stay.
 What all participants share (cohort tables, report, chunk stamps, Snakemake's own notes) is removed where it names the
 participant, and the next run makes it again without them.
 """
@@ -19,6 +20,8 @@ from kneeline import launch, progress, tables
 from kneeline.config import read_config
 from kneeline.edit import registry
 from kneeline.errors import UsageError
+from kneeline.places import new_folder
+from kneeline.read import withdraw
 
 WRITTEN = ("results", "logs", ".snakemake")
 # Never named in a header or a text of ours, and large: their names tell whose they are.
@@ -40,10 +43,15 @@ def forget(participant: str, directory: Path, config: Path) -> list[str]:
         raise UsageError(f"{participant!r} is no participant id; expected sub- and letters or digits, such as sub-001")
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such folder")
+    for written in (directory, *filter(Path.is_dir, (directory / top for top in WRITTEN))):
+        new_folder(str(written))
     settings = read_config(directory / config)
     with launch.only_run_in(directory):
         if progress.anyone_at_work(directory / "results"):
             raise UsageError("jobs of a run are still at work; wait for them or end them, then try again")
+        keys = withdraw.keys_of(participant, directory)
+        for key in keys:
+            withdraw.withdraw(participant, key)
         _remove_cohort_tables(directory / "results")
         removed = 0
         edits = directory / settings["edits"]
@@ -59,6 +67,8 @@ def forget(participant: str, directory: Path, config: Path) -> list[str]:
     rows = [told for sheet in sheets for told in _rows_of(participant, directory / sheet)]
     places = ", ".join([*WRITTEN, *([settings["edits"]] if edits.is_dir() else [])])
     print(f"{removed} file(s) and folder(s) removed; nothing names {participant} in {places} any more")
+    for key in keys:
+        print(f"their knees are out of the reading package of {key}; a copy that a reader has is yours to delete")
     if rows:
         print("still to be deleted by you, or the next run scores the participant again:\n  " + "\n  ".join(rows))
     print("the next `kneeline run` makes the cohort tables and the report again")

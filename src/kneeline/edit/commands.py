@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,9 @@ def export_edit(scan_id: str, study: Path, config: Path, out: Path | None = None
     shutil.copyfile(knee.image, folder / knee.image.name)
     tables.write_text(folder / "labels_itksnap.txt", labels.itksnap_descriptions())
     tables.write_text(folder / "labels_slicer.ctbl", labels.slicer_colors())
-    tables.write_text(folder / "README.txt", _HOW.format(scan=scan_id, folder=folder, image=knee.image.name))
+    tables.write_text(
+        folder / "README.txt", _HOW.format(scan=scan_id, image=knee.image.name, drawn=shlex.quote(str(drawn)))
+    )
     if knee.in_force:
         shutil.copyfile(knee.in_force, drawn)
     else:
@@ -118,7 +121,7 @@ def export_edit(scan_id: str, study: Path, config: Path, out: Path | None = None
     registry.add_row(knee.edits, row | {"image_sha256": registry.digest_of(knee.image)})
     whose = knee.edit.outlined_by if knee.edit else "the machine's" if knee.machine else "empty: the machine refused it"
     print(f"{drawn}: the outlines to correct ({whose}); {folder / 'README.txt'} tells how")
-    print(f"then: kneeline import-edit {scan_id} {drawn} --editor CODE")
+    print(f"then: kneeline import-edit {scan_id} {shlex.quote(str(drawn))} --editor CODE")
     return 0
 
 
@@ -154,7 +157,7 @@ ITK-SNAP
 
 Use the labels that are there, add none. Then:
 
-  kneeline import-edit {scan} {folder}/{scan}_dseg.nii.gz --editor CODE
+  kneeline import-edit {scan} {drawn} --editor CODE
 
 CODE says who corrected it: letters, digits, - and _, not a name.
 """

@@ -32,6 +32,10 @@ def give_out(
         )
     if not (first / "index.html").is_file():
         missing = [name for name, value in (("-o", out), ("--rater", rater), ("--seed", seed)) if value is None]
+        if serve and len(missing) == 3:
+            raise UsageError(
+                f"{first} is no reading package; kneeline read RESULTS -o FOLDER --rater ID --seed N makes one"
+            )
         if missing:
             raise UsageError(f"a reading package of {first} needs {', '.join(missing)}; see kneeline read --help")
         package = out

@@ -120,7 +120,7 @@ def _is_key(path: Path) -> bool:
 
 
 def read_export(path: Path, keys: dict[str, tuple[Path, list[Row]]]) -> tuple[str, list[Row]]:
-    """The package's digest and the rows of one export, checked against its key.
+    """The package's digest and the rows of one export, checked against its key, without cases that were withdrawn.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def read_export(path: Path, keys: dict[str, tuple[Path, list[Row]]]) -> tuple[st
                 f"{path}: line {line}: case {row['case_id']} was read on images that {key_file.name} does not know"
             )
         _check_answer(path, line, row)
-    return package, rows
+    return package, [row for row in rows if cases[row["case_id"]]["scan_id"]]
 
 
 def _check_answer(path: Path, line: int, row: Row) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from kneeline.errors import UsageError
 from kneeline.tables import INGEST_SCANS, KNEE_KEYS, READINGS, Column, Row, Table, read_table
 
+# What a key no longer says of a case whose participant withdrew.
+FORGOTTEN = ("scan_id", *KNEE_KEYS)
 _SHA256 = r"[0-9a-f]{64}"
 CASE = Column("case_id", "text", "name of the case on the page; says nothing about the knee", needed=True)
 PACKAGE = Column("package_sha256", "text", "SHA-256 of the page", pattern=_SHA256, needed=True)
@@ -23,8 +26,7 @@ KEY = Table(
         Column("position", "int", "place in the reader's order, from 1", low=1, needed=True),
         CASE,
         READINGS["reading"],
-        INGEST_SCANS["scan_id"],
-        *(INGEST_SCANS[name] for name in KNEE_KEYS),
+        *(replace(INGEST_SCANS[name], needed=False) for name in FORGOTTEN),
         IMAGE,
         READINGS["phase"],
     ),
@@ -35,6 +37,17 @@ KEY = Table(
 def key_path(folder: Path) -> Path:
     """Where the key of a package goes: beside the package's folder, never into it."""
     return folder.with_name(folder.name + "_key.tsv")
+
+
+def is_key(path: Path) -> bool:
+    """Whether a file has the header of a key.
+
+    Raises
+    ------
+    OSError, UnicodeDecodeError
+    """
+    with open(path, encoding="utf-8-sig") as file:
+        return set(KEY.header) <= set(file.readline().rstrip("\r\n").split("\t"))
 
 
 def read_key(path: Path) -> list[Row]:

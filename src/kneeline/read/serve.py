@@ -11,6 +11,8 @@ from kneeline.errors import UsageError
 from kneeline.read.journal import Journal
 
 HOST = "127.0.0.1"
+# The line of a page that holds all it knows begins so.
+INDEX = "kneeline.index = {"
 
 
 def read_index(folder: Path) -> dict:
@@ -21,11 +23,11 @@ def read_index(folder: Path) -> dict:
     UsageError
         If the folder is no package.
     """
-    begin, digest = "kneeline.index = {", 'data-package="'
+    digest = 'data-package="'
     try:
         text = (Path(folder) / "index.html").read_text(encoding="utf-8")
-        line = next(line for line in text.splitlines() if line.startswith(begin))
-        index = json.loads(line[len(begin) - 1 :].removesuffix(";"))
+        line = next(line for line in text.splitlines() if line.startswith(INDEX))
+        index = json.loads(line[len(INDEX) - 1 :].removesuffix(";"))
         return index | {"package": text.split(digest, 1)[1][:64]}
     except (OSError, StopIteration, ValueError, IndexError):
         raise UsageError(f"{folder}: is no reading package; kneeline read RESULTS -o FOLDER makes one") from None
