@@ -1,11 +1,13 @@
 """Knees per hour of the whole chain, what dominates it, and what the workflow costs on top, at each granularity.
 
-    python bench/throughput.py [--knees 8] [--small] [--cores 1 2] [--granularity scan chunk]
+    python bench/throughput.py [--knees 8] [--small] [--cores 1 2] [--granularity scan chunk] [--footprint]
 
 One simulated knee is written as DICOM and listed under so many participants. `one process` takes them through the
 chain one after another and gives the CPU seconds of each step without imports: the pure work. The runs are `kneeline
-run` up to the last scan, all their processes together; overhead is their CPU seconds over the pure work. `--small`
-takes 20 x 144 x 144 voxels instead of a 2-D protocol's. Peak memory is that of the largest process.
+run` up to the last scan, all their processes together. Overhead is their CPU seconds over the pure work, and, beside
+it, over what the steps themselves spent in that very run (as the scans' records say), which also holds on a machine
+that does other things meanwhile. `--small` takes 20 x 144 x 144 voxels instead of a 2-D protocol's. Peak memory is that
+of the largest process. `--footprint` (Linux) tells memory and open files of the run's processes as it goes on.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
-from kneeline import chain, tables
+from kneeline import chain, status, tables
 
 SMALL = {"spacing_mm": 1.5, "matrix": 144, "pixel_mm": 1.05, "n_slices": 20}
 CHUNK = 25
@@ -31,6 +34,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--granularity", nargs="*", default=["scan", "chunk"])
+    parser.add_argument("--footprint", action="store_true")
     arguments = parser.parse_args()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
@@ -38,16 +42,19 @@ def main() -> None:
         shape = _in_another_process(_write_knee, knee, SMALL if arguments.small else {})
         print(f"{arguments.knees} knees of {' x '.join(map(str, shape))} voxels\n")
         pure = _in_another_process(_one_process, knee, Path(folder) / "pure", min(arguments.knees, 6))
-        print("| granularity | cores | wall s | CPU s | knees an hour | overhead % | peak MB |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
+        header = (
+            "| granularity | cores | wall s | CPU s | knees an hour | overhead % | over its own steps % | peak MB |"
+        )
+        print(f"{header}\n|{' --- |' * 8}", flush=True)
         for granularity in arguments.granularity:
             for cores in arguments.cores:
                 study = Path(folder) / f"{granularity}-{cores}"
-                wall, cpu, peak = _run(study, knee, arguments.knees, granularity, cores)
-                overhead = 100 * (cpu / (pure * arguments.knees) - 1)
+                wall, cpu, peak = _run(study, knee, arguments.knees, granularity, cores, arguments.footprint)
+                its_own = sum(status.standing(study / "results").cpu_seconds().values())
+                over = (100 * (cpu / (work * arguments.knees) - 1) for work in (pure, its_own))
                 print(
                     f"| {granularity} | {cores} | {wall:.0f} | {cpu:.0f} | {3600 * arguments.knees / wall:.0f} | "
-                    f"{overhead:.1f} | {peak:.0f} |",
+                    f"{' | '.join(f'{percent:.1f}' for percent in over)} | {peak:.0f} |",
                     flush=True,
                 )
 
@@ -101,7 +108,9 @@ def _one_process(knee: Path, results: Path, knees: int) -> float:
     return total
 
 
-def _run(study: Path, knee: Path, knees: int, granularity: str, cores: int) -> tuple[float, float, float]:
+def _run(
+    study: Path, knee: Path, knees: int, granularity: str, cores: int, footprint: bool
+) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds of all processes, peak MB of the largest."""
     rows = [
         {"participant_id": s.participant_id, "session_id": "ses-01", "laterality": "R", "path": str(knee)}
@@ -120,12 +129,52 @@ def _run(study: Path, knee: Path, knees: int, granularity: str, cores: int) -> t
         "--", "--until", rule,
     ]  # fmt: skip
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )  # fmt: skip
+    if footprint:
+        threading.Thread(target=_show_footprint, args=(process.pid, study / "results", knees), daemon=True).start()
     told = process.stderr.read()
     _, code, used = os.wait4(process.pid, 0)
     if code:
         raise SystemExit(told.decode())
     return time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def _show_footprint(session: int, results: Path, knees: int) -> None:
+    """Print the most that a process of each kind held, tenth by tenth of the scans, while the session lives."""
+    most: dict[str, tuple[float, int]] = {}
+    tenth, began = 0, time.monotonic()
+    print("| scans done | minutes | jobs MB, files | Snakemake MB, files | `kneeline run` MB, files |", file=sys.stderr)
+    print("| --- | --- | --- | --- | --- |", file=sys.stderr, flush=True)
+    while os.path.exists(f"/proc/{session}"):
+        for kind, megabytes, files in _processes(session):
+            held = most.get(kind, (0.0, 0))
+            most[kind] = max(held[0], megabytes), max(held[1], files)
+        done = sum(1 for _ in (results / "report").glob("*_picture.json"))
+        if 10 * done // knees > tenth:
+            tenth = 10 * done // knees
+            cells = (f"{most.get(kind, (0, 0))[0]:.0f}, {most.get(kind, (0, 0))[1]}" for kind in _KINDS)
+            print(f"| {done} | {(time.monotonic() - began) / 60:.1f} | {' | '.join(cells)} |", file=sys.stderr)
+            most = {}
+        time.sleep(2)
+
+
+_KINDS = ("job", "snakemake", "run")
+
+
+def _processes(session: int):
+    """Kind, resident MB and open files of each process of a session."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if not entry.name.isdecimal() or os.getsid(int(entry.name)) != session:
+                continue
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            megabytes = int((entry / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+            files = len(os.listdir(entry / "fd"))
+        except OSError:  # it has ended
+            continue
+        yield "snakemake" if "snakemake" in words else "run" if "run" in words else "job", megabytes, files
 
 
 if __name__ == "__main__":

@@ -44,6 +44,19 @@ def results(tmp_path):
     return folder
 
 
+def test_what_a_scored_scan_costs(results):
+    """Of those alone that were scored and whose every step is known; the refused one would make it cheap."""
+    costs = dict(zip(progress.LAST, (0.5, 6.0, 2.5, 1.0), strict=True))
+    for scan, outcome in ((SCANS[1], GOOD), (SCANS[2], REFUSED)):
+        path = progress.record_path(results, scan)
+        found = json.loads(path.read_text())
+        for step, cost in costs.items():
+            found["steps"][step]["cpu_seconds"] = cost if outcome is GOOD else 0.0
+        path.write_text(json.dumps(found))
+    told = status.text(status.standing(results), running=True, now=BEGAN + 60)
+    assert "10.0 CPU seconds a scored scan: ingest 5 %, segment 60 %, score 25 %, report 10 %\n" in told
+
+
 def test_a_run_at_work(results):
     found = status.standing(results)
     assert status.text(found, running=True, now=BEGAN + 60) == (

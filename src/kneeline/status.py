@@ -83,6 +83,16 @@ class Standing:
         took = sum(step["seconds"] for scan in done for step in self.records[scan]["steps"].values())
         return took / len(done) * (len(self.scans) - len(done))
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """What a scan that was scored cost so far, step by step, on average; nothing where none was."""
+        spent = [
+            {step: done["cpu_seconds"] for step, done in record["steps"].items() if "cpu_seconds" in done}
+            for record in self.records.values()
+            if progress.is_done(record) and record["outcome"]["status"] == "ok"
+        ]
+        whole = [steps for steps in spent if set(steps) >= set(progress.LAST)]
+        return {step: sum(steps[step] for steps in whole) / len(whole) for step in progress.LAST} if whole else {}
+
 
 def write_plan(results: Path, scans: list[str], began: float) -> None:
     """Say which scans a run is about, before its first job."""
@@ -160,6 +170,10 @@ def text(found: Standing, running: bool, now: float) -> str:
         lines.append(f"about {duration(work)} of work left on one core; `kneeline run` goes on")
     elif not running and len(done) < len(found.scans):
         lines.append("`kneeline run` goes on")
+    spent = found.cpu_seconds()
+    if total := sum(spent.values()):
+        shares = ", ".join(f"{step} {100 * seconds / total:.0f} %" for step, seconds in spent.items())
+        lines.append(f"{total:.1f} CPU seconds a scored scan: {shares}")
     if at_work:
         lines.append("at work:" if running else "interrupted:")
         lines += _some([
