@@ -18,8 +18,8 @@ VERSIONS = {
     "segment": "4",
     "score": "5",
     "collect": "4",
-    "cohort": "6",
-    "report": "4",
+    "cohort": "7",
+    "report": "5",
 }
 
 

@@ -712,7 +712,8 @@ TABLE_ONE = Table(
         Column("n", "int", "runners with a value"),
         Column("missing", "int", "runners without"),
         Column("value", "text", "what is shown, ready to print"),
-        Column("standardised_difference", "float", "between the two exposure groups"),
+        Column("standardised_difference", "float", "rearfoot less non-rearfoot, in pooled SD"),
+        Column("standardised_difference_distance", "float", "from the distance cut less below it", optional=True),
     ),
     key=("variable", "level", "group"),
 )

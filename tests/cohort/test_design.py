@@ -48,7 +48,8 @@ def test_fluid_of_a_cut_off_pouch_is_missing():
 
 
 def test_complete_cases_say_what_was_missing():
-    knees = [_knee(), _knee(signal_grade=None), _knee(weekly_distance_km=None), _knee(strike_style="forefoot")]
+    other = _knee(strike_style="forefoot", weekly_distance_km=20.0)
+    knees = [_knee(), _knee(signal_grade=None), _knee(weekly_distance_km=None), other]
     data = complete_cases(knees, "signal_grade", ["rearfoot", "distance_per_10_km"], SETTINGS)
     assert len(data.y) == 2
     assert data.missing == {"signal_grade": 1, "rearfoot": 0, "distance_per_10_km": 1}
@@ -72,6 +73,35 @@ def test_a_covariate_that_is_recorded_of_nobody_does_not_empty_the_model():
     data = complete_cases(knees, "signal_grade", ["rearfoot", "pace_min_per_km"], SETTINGS)
     assert (data.terms, len(data.y), data.missing_note) == (("rearfoot",), 2, None)
     assert data.left_out == {"pace_min_per_km": "unrecorded: no runner has a value of pace_min_per_km"}
+
+
+def test_a_constant_that_few_have_does_not_empty_the_model():
+    knees = [
+        _knee(strike_style=style, running_years=10.0 if not i else None)
+        for i, style in enumerate(["rearfoot", "forefoot"] * 3)
+    ]
+    data = complete_cases(knees, "signal_grade", ["rearfoot", "running_years"], SETTINGS)
+    assert (data.terms, len(data.y), data.missing_note) == (("rearfoot",), 6, None)
+    assert data.left_out["running_years"] == "constant: running_years has one value in all 1 runners who have it"
+
+
+def test_a_term_that_is_constant_among_the_complete_cases_gives_its_own_gaps_back():
+    """Sex is known of all; both have it, but all with a body mass index are men: without sex the others come back."""
+    knees = [
+        _knee(participant_id=f"sub-{i}", sex="F" if bmi is None else "M", bmi_kg_m2=bmi, age_years=age)
+        for i, (bmi, age) in enumerate([(20.0, 30.0), (25.0, 40.0), (22.0, 50.0), (None, 35.0)])
+    ]
+    data = complete_cases(knees, "signal_grade", ["sex_M", "bmi_kg_m2", "age_years"], SETTINGS)
+    assert data.terms == ("bmi_kg_m2", "age_years")
+    assert data.left_out == {"sex_M": "constant: sex_M has one value in all 3 runners"}
+    assert data.missing_note == "complete cases; knees left out for a missing value: bmi_kg_m2 1"
+
+
+def test_no_complete_case_is_told_as_such():
+    knees = [_knee(bmi_kg_m2=None, age_years=30.0), _knee(bmi_kg_m2=20.0, age_years=None)] * 2
+    knees += [_knee(bmi_kg_m2=None, age_years=40.0), _knee(bmi_kg_m2=25.0, age_years=None)]
+    data = complete_cases(knees, "signal_grade", ["bmi_kg_m2", "age_years"], SETTINGS)
+    assert (len(data.y), data.left_out) == (0, {})
 
 
 def test_a_runner_counts_with_the_worse_knee():

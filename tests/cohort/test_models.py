@@ -11,10 +11,11 @@ from kneeline.cohort.assemble import read_cohort, to_analyse
 from kneeline.cohort.completeness import model_flow
 from kneeline.cohort.design import Data, complete_cases
 from kneeline.cohort.dichotomy import sparse_binary
-from kneeline.cohort.families import fit_log_linear, fit_ordinal
+from kneeline.cohort.families import fit_gee, fit_log_linear, fit_ordinal
 from kneeline.cohort.joint import joint_cells
 from kneeline.cohort.relate import relate
 from kneeline.cohort.settings import Settings, read_settings
+from kneeline.errors import Refusal
 
 
 def _rows(found, model, outcome="signal_grade"):
@@ -191,6 +192,59 @@ def test_collinear_covariates_are_refused(fabricate, analyse, balanced):
     config = {"adjustment": {"main": ["age_years", "running_years"]}}
     rows = _rows(analyse(runners, fabricate.draw_knees(48, "L", 4), config=config), "cumulative_logit_adjusted")
     assert all("collinear" in row["reason"] for row in rows.values())
+
+
+def test_a_copied_covariate_is_named_by_every_model(fabricate, analyse, balanced):
+    """Also by the population-averaged logit, whose errors need the information without each runner."""
+    runners = [row | {"running_years": row["age_years"] - 20} for row in balanced()]
+    config = {"adjustment": {"main": ["age_years", "running_years"]}}
+    found = analyse(runners, fabricate.draw_knees(48, "LR", 4), config=config)
+    binary = {row["model"] for row in found.estimates} & {"gee_adjusted", "firth_adjusted"}
+    for model in ("cumulative_logit_adjusted", "random_intercept_adjusted", *binary, "additive_interaction_adjusted"):
+        reasons = {row["reason"] for row in _rows(found, model).values()}
+        assert reasons == {
+            "collinear: age_years and running_years cannot be told apart: one follows from the rest; leave one of them "
+            "out"
+        }
+    assert _rows(found, "cumulative_logit_crude_strike")["rearfoot"]["status"] == "estimated"
+
+
+def test_linear_model_names_a_copy():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=20)
+    with pytest.raises(Refusal, match="a and b cannot be told apart"):
+        fit_log_linear(_data(rng.normal(size=20), np.column_stack([a, a]), ("a", "b"), np.arange(20)))
+
+
+def test_binary_model_names_a_copy():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=40)
+    with pytest.raises(Refusal, match="a and b cannot be told apart"):
+        fit_gee(_data(rng.integers(0, 2, 40), np.column_stack([a, 3 * a + 1]), ("a", "b"), np.arange(40) // 2))
+
+
+@pytest.mark.parametrize("distance", [None, 30.0])
+def test_strike_needs_no_distance(fabricate, analyse, balanced, distance):
+    """Nobody's distance is known, or all run alike: then strike stands alone and its two groups are what counts."""
+    runners = [row | {"weekly_distance_km": distance} for row in balanced()]
+    found = analyse(runners, fabricate.draw_knees(48, "LR", 4))
+    why = "unrecorded: no runner has a value" if distance is None else "constant: distance_per_10_km has one value"
+    for model in ("cumulative_logit_adjusted", "random_intercept_adjusted"):
+        rows = _rows(found, model)
+        assert rows["rearfoot"]["status"] == "estimated"
+        assert "not adjusted for" in rows["rearfoot"]["warnings"]
+        assert why in rows["distance_per_10_km"]["reason"]
+    product = _rows(found, "cumulative_logit_interaction")
+    assert all(why in row["reason"] for row in product.values())
+    additive = _rows(found, "additive_interaction")["RERI"]["reason"]
+    assert ("recorded of nobody" if distance is None else "rearfoot from 32 km holds 0") in additive
+
+
+def test_a_covariate_that_few_have_and_all_alike_does_not_empty_the_model(fabricate, analyse, balanced):
+    runners = [row | {"running_years": 10.0 if i < 4 else None} for i, row in enumerate(balanced())]
+    rows = _rows(analyse(runners, fabricate.draw_knees(48, "LR", 4)), "cumulative_logit_adjusted")
+    assert (rows["rearfoot"]["status"], rows["rearfoot"]["n_participants"]) == ("estimated", 48)
+    assert "running_years has one value in all 4 runners who have it" in rows["running_years"]["reason"]
 
 
 def test_missing_covariates_are_counted(fabricate, analyse, balanced):

@@ -6,7 +6,8 @@ from kneeline.statistics.intervals import clopper_pearson, wilson
 
 
 def _knee(number, grade, style="rearfoot"):
-    empty = dict.fromkeys(("effusion_grade", "effusion_grade_volume", *REGION_GRADES))
+    other = ("effusion_grade", "effusion_grade_volume", "cartilage_grade", "marrow_grade", *REGION_GRADES)
+    empty = dict.fromkeys(other)
     return {"participant_id": f"sub-{number}", "strike_style": style, "signal_grade": grade, **empty}
 
 
@@ -50,6 +51,16 @@ def test_equal_knees_of_a_runner_do_not_narrow_the_interval():
     assert "independent knees" in row["note"]
     people = _row(doubled, "1", unit="participants")
     assert (people["n"], people["wilson_low"]) == (40, alone["wilson_low"])
+
+
+def test_cartilage_of_the_marathon_runners_of_2006():
+    """Grade 1 in three of 22, grade 2 in one; the scale goes to 4."""
+    knees = [_knee(i, 0) | {"cartilage_grade": grade} for i, grade in enumerate([0] * 18 + [1] * 3 + [2])]
+    rows = [row for row in prevalence(knees) if row["outcome"] == "cartilage_grade"]
+    assert [_row(rows, level)["count"] for level in ("0", "1", "2", "3", "4", ">=1", ">=2")] == [18, 3, 1, 0, 0, 4, 1]
+    row = _row(rows, ">=1")
+    assert (row["wilson_low"], row["wilson_high"]) == pytest.approx(wilson(4, 22))
+    assert not [row for row in prevalence(knees) if row["outcome"] == "marrow_grade"]
 
 
 def test_groups_by_strike():

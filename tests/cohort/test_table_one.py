@@ -24,9 +24,31 @@ def test_counts_missing_and_location(rows):
 
 
 def test_a_group_without_values_has_no_value(rows):
-    assert "value" not in _row(rows, "age_years", "mean (SD)", "rearfoot") or _row(
-        rows, "age_years", "mean (SD)", "rearfoot"
-    )["value"].startswith("50.0")
+    alone = _row(rows, "age_years", "mean (SD)", "rearfoot")
+    assert (alone["n"], alone["missing"], alone["value"]) == (1, 1, "50.0 (n/a)")
+    assert alone.get("standardised_difference") is None
+
+
+def test_groups_by_distance_and_their_difference(fabricate):
+    """Ages 30, 32, 34 below 32 km and 40, 42, 44 above: both variances are 4, ten years are five of their roots."""
+    ages = {20.0: (30, 32, 34), 50.0: (40, 42, 44)}
+    runners = [
+        fabricate.runner(i, age_years=age, weekly_distance_km=km)
+        for i, (km, age) in enumerate((km, age) for km, those in ages.items() for age in those)
+    ]
+    rows = table_one(runners, Settings())
+    assert _row(rows, "age_years", "mean (SD)", "below_32_km")["value"] == "32.0 (2.0)"
+    assert _row(rows, "age_years", "mean (SD)", "from_32_km")["value"] == "42.0 (2.0)"
+    assert _row(rows, "age_years", "mean (SD)", "overall")["standardised_difference_distance"] == pytest.approx(5)
+    distance = _row(rows, "weekly_distance_km", "mean (SD)", "overall")
+    assert "standardised_difference_distance" not in distance  # differs by definition
+    assert "standardised_difference" in distance
+
+
+def test_a_group_of_nobody_has_no_value(fabricate):
+    rows = table_one([fabricate.runner(i, strike_style="forefoot") for i in range(4)], Settings())
+    nobody = _row(rows, "age_years", "mean (SD)", "rearfoot")
+    assert (nobody["n"], nobody["missing"], nobody.get("value")) == (0, 0, None)
 
 
 def test_categories_are_counted(fabricate):

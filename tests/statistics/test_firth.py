@@ -153,6 +153,60 @@ def test_intervals_of_sparse_data_are_found_or_refused():
     assert found >= 3
 
 
+# Heinze and Schemper 2002 (R brglm2::endometrial): neovasculation, pulsatility index, endometrium height, high grade.
+ENDOMETRIAL = """
+0,13,1.64,0 0,16,2.26,0 0,8,3.14,0 0,34,2.68,0 0,20,1.28,0 0,5,2.31,0 0,17,1.8,0 0,10,1.68,0 0,26,1.56,0 0,17,2.31,0
+0,8,2.01,0 0,7,1.89,0 0,20,3.15,0 0,10,1.23,0 0,18,1.27,0 0,16,1.76,0 0,18,2,0 0,8,2.64,1 0,29,0.88,1 0,12,1.27,1
+0,20,1.37,1 1,38,0.97,1 1,22,1.14,1 1,7,0.88,1 1,25,0.91,1 1,15,0.58,1 0,7,0.97,1 0,28,1.5,0 0,11,1.33,0 0,19,2.37,0
+0,10,1.82,0 0,10,3.13,0 0,18,1.31,0 0,14,1.92,0 0,21,1.64,0 0,11,2.01,0 0,17,1.88,0 0,25,1.93,0 0,16,2.11,0
+0,19,1.29,0 0,15,1.72,0 0,33,0.75,0 0,24,1.92,0 0,48,1.84,1 0,12,1.11,1 0,19,1.61,1 0,2,1.18,1 1,22,1.44,1
+1,40,1.18,1 1,5,0.93,1 1,0,1.17,1 0,21,1.19,1 0,15,1.06,1 0,29,2.02,0 0,15,2.29,0 0,12,2.33,0 0,3,2.9,0 0,20,1.7,0
+0,23,1.41,0 0,12,2.25,0 0,22,1.54,0 0,42,1.97,0 0,15,1.75,0 0,13,2.16,0 0,14,2.57,0 0,19,1.37,0 0,12,3.61,0
+0,13,2.04,0 0,10,2.17,0 0,12,1.69,1 1,49,0.27,1 0,6,1.84,1 0,5,1.3,1 0,17,0.96,1 1,11,1.01,1 1,21,0.98,1 0,5,0.35,1
+1,19,1.02,1 0,33,0.85,1
+"""
+
+
+@pytest.fixture(scope="module")
+def endometrial():
+    table = np.array([[float(value) for value in row.split(",")] for row in ENDOMETRIAL.split()])
+    return table[:, 3] > 0, table[:, :3], ["NV", "PI", "EH"]
+
+
+def test_endometrial_data(endometrial):
+    """R logistf. Neovasculation separates the grades."""
+    high, x, names = endometrial
+    assert (len(high), high.sum()) == (79, 30)
+    fit = fit_firth(high, x, names)
+    assert fit.params == pytest.approx([3.77455951, 2.92927330, -0.03475175, -2.60416387], rel=1e-6)
+    assert fit.profile_interval("NV") == pytest.approx((0.6097244, 7.8546317), rel=1e-6)
+    assert fit.likelihood_ratio()[0] == pytest.approx(43.65582, rel=1e-6)
+    with pytest.raises(Refusal, match="separated by NV:"):
+        fit_cumulative_logit(high.astype(int), x, names)
+
+
+@pytest.mark.parametrize("units", [1.0, 365.25, 1e-4])
+def test_units_and_origin_of_a_term_do_not_matter(endometrial, units):
+    """An index counted from 1000, in other units: only the intercept moves."""
+    high, x, names = endometrial
+    fit = fit_firth(high, x, names)
+    other = fit_firth(high, x * [1, units, 1] + [0, 1000 * units, 0], names)
+    assert other.params[2] * units == pytest.approx(fit.params[2], rel=1e-6)
+    assert other.params[0] == pytest.approx(fit.params[0] - 1000 * fit.params[2], rel=1e-6)
+    assert other.standard_errors[1:] * [1, units, 1] == pytest.approx(fit.standard_errors[1:], rel=1e-6)
+    for name, unit in (("NV", 1), ("PI", units)):
+        assert np.multiply(other.profile_interval(name), unit) == pytest.approx(fit.profile_interval(name), rel=1e-5)
+        assert other.likelihood_ratio([name]) == pytest.approx(fit.likelihood_ratio([name]), rel=1e-5)
+
+
+def test_a_copy_is_named():
+    rng = np.random.default_rng(3)
+    age, other = rng.normal(40, 9, 30), rng.normal(size=30)
+    with pytest.raises(Refusal, match="age and running_years cannot be told apart") as refusal:
+        fit_firth(rng.random(30) < 0.3, np.column_stack([age, other, age - 18]), ["age", "other", "running_years"])
+    assert refusal.value.code == "collinear"
+
+
 def test_the_ends_of_the_interval_are_where_the_likelihood_ratio_says():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(30, 2))

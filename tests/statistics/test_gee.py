@@ -96,3 +96,14 @@ def test_separated_and_collinear_data_are_refused():
     for design in (x, np.column_stack([x, x[:, 1]])):
         with pytest.raises(Refusal, match="did not converge"):
             fit_gee_logit(x[:, 1] > 0, design, np.arange(20) // 2)
+
+
+def test_a_term_that_one_runner_alone_tells_is_refused_instead_of_breaking_off():
+    """Without that runner the others' information is singular, so that the correction of the errors has no inverse."""
+    groups = np.repeat(np.arange(20), 2)
+    alone = (groups == 7).astype(float)
+    y = np.tile([0, 1, 1, 0, 1], 8)
+    y[groups == 7] = [0, 1]
+    with pytest.raises(Refusal) as refusal:
+        fit_gee_logit(y, np.column_stack([np.ones(40), alone]), groups)
+    assert refusal.value.code == "not_converged"

@@ -182,6 +182,26 @@ def test_frequencies_are_repeated_rows(wine):
     assert weighted.cluster_covariance(JUDGE) == pytest.approx(plain.cluster_covariance(JUDGE[repeated]))
 
 
+def test_the_term_that_separates_is_named_and_not_those_that_run_off_with_it():
+    """Strike alone separates the grades completely, so that every slope could run off with its own."""
+    rng = np.random.default_rng(2)
+    strike = np.repeat([0.0, 1.0], 20)
+    x = np.column_stack([rng.normal(size=40), strike, rng.normal(size=40)])
+    with pytest.raises(Refusal, match="separated by strike:"):
+        fit_cumulative_logit(2 * strike.astype(int), x, ["age", "strike", "bmi"])
+
+
+def test_terms_that_cannot_be_told_apart_are_named():
+    rng = np.random.default_rng(2)
+    a, b, c = rng.normal(50, 3, (3, 30))
+    grades = rng.integers(0, 3, 30)
+    for third, names in ((2 * a + 7, "a and c"), (a - b, "a, b and c"), (np.full(30, 0.1), "c has one value")):
+        with pytest.raises(Refusal, match=f"^{names} ") as refusal:
+            fit_cumulative_logit(grades, np.column_stack([a, b, third]), ["a", "b", "c"])
+        assert refusal.value.code == "collinear"
+    assert len(fit_cumulative_logit(grades, np.column_stack([a, b, c]), ["a", "b", "c"]).params) == 5
+
+
 @pytest.mark.parametrize(
     ("grades", "x", "code"),
     [

@@ -106,31 +106,16 @@ def complete_cases(knees: Sequence[Row], outcome: str, terms: Iterable[str], set
     """Knees with the outcome and every term.
 
     A term that no knee has a value of, or that has one value among the complete cases, is left out and named: it can
-    tell nothing, and must not empty the model.
+    tell nothing, and must not empty the model. A knee without a value of it stays.
     """
     terms = tuple(terms)
     values = {outcome: _numbers(outcome_value(knee, outcome) for knee in knees)}
     values |= {term: term_column(knees, term, settings) for term in terms}
     frame = pd.DataFrame(values)
-    left_out = {term: f"unrecorded: no runner has a value of {term}" for term in terms if frame[term].isna().all()}
-    if not knees:
-        left_out = {}
-    kept = frame.drop(columns=list(left_out)).dropna()
+    left_out, kept = _without_constants(frame, outcome, [knee["participant_id"] for knee in knees])
     rows = [knees[i] for i in kept.index]
-    n_runners = len({row["participant_id"] for row in rows})
-    left_out |= {
-        term: f"constant: {term} has one value in all {n_runners} runners"
-        for term in terms
-        if term not in left_out and kept[term].nunique() < 2
-    }
-    # A product goes with its parts: without one of them it has no meaning of its own.
-    left_out |= {
-        term: next(left_out[part] for part in term.split(":") if part in left_out)
-        for term in terms
-        if term not in left_out and any(part in left_out for part in term.split(":"))
-    }
     used = tuple(term for term in terms if term not in left_out)
-    missing = {name: int(frame[name].isna().sum()) for name in (outcome, *terms) if ":" not in name}
+    missing = {name: int(frame[name].isna().sum()) for name in (outcome, *used) if ":" not in name}
     return Data(
         kept[outcome].to_numpy(),
         kept[list(used)].to_numpy(),
@@ -138,8 +123,42 @@ def complete_cases(knees: Sequence[Row], outcome: str, terms: Iterable[str], set
         np.array([row["participant_id"] for row in rows], dtype=object),
         rows,
         left_out,
-        {name: count for name, count in missing.items() if not left_out.get(name, "").startswith("unrecorded")},
+        missing,
     )
+
+
+def _without_constants(
+    frame: pd.DataFrame, outcome: str, runners: Sequence[str]
+) -> tuple[dict[str, str], pd.DataFrame]:
+    """Terms (columns but the outcome) that can tell nothing, with the reason, and the complete rows of all others.
+
+    No knee is left out for the sake of such a term: one recorded of few runners, all alike, would empty the model.
+    """
+    left_out: dict[str, str] = {}
+    while True:
+        left = frame.drop(columns=list(left_out))
+        kept = left.dropna()
+        terms = [name for name in left if name != outcome]
+        found = {}
+        # What has one value wherever it is known goes first, then what has one among the complete cases.
+        for part in (left[left[outcome].notna()], kept):
+            for term in terms if len(part) else ():
+                if frame[term].isna().all():
+                    found[term] = f"unrecorded: no runner has a value of {term}"
+                elif part[term].nunique() < 2:
+                    n = len({runners[i] for i in part.index[part[term].notna()]})
+                    who = "" if frame[term].notna().all() else " who have it"
+                    found[term] = f"constant: {term} has one value in all {n} runners{who}"
+            if found:
+                break
+        if not found:
+            return left_out, kept
+        left_out |= found
+        # A product goes with its parts: without one of them it has no meaning of its own.
+        for term in frame:
+            parts = [left_out[part] for part in term.split(":") if part in left_out]
+            if ":" in term and parts:
+                left_out[term] = parts[0]
 
 
 def by_runner(knees: Sequence[Row], outcome: str) -> list[Row]:

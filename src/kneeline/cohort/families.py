@@ -25,6 +25,7 @@ from kneeline.statistics.firth import fit_firth
 from kneeline.statistics.gee import fit_gee_logit
 from kneeline.statistics.mixed import NODES, fit_random_intercept
 from kneeline.statistics.ordinal import fit_cumulative_logit
+from kneeline.statistics.rank import refuse_collinear
 from kneeline.statistics.sandwich import leverage_corrected_covariance
 
 # A sum with more values than this is a measurement rather than a scale: it has a mean, and a threshold for each value
@@ -122,8 +123,7 @@ def fit_linear(data: Data) -> Answer:
 def _least_squares(data: Data, scale: str, what: str) -> Answer:
     """Runner-clustered errors as of `fit_ordinal`."""
     design = _with_intercept(data)
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        raise Refusal("collinear", "a term is constant or a sum of others; leave it out")
+    refuse_collinear(data.x, data.terms)
     if np.ptp(data.y) == 0:
         raise Refusal("one_level", "every knee has the same value")
     params = np.linalg.lstsq(design, data.y, rcond=None)[0]
@@ -136,6 +136,7 @@ def _least_squares(data: Data, scale: str, what: str) -> Answer:
 
 def fit_gee(data: Data) -> Answer:
     """Population-averaged logit of grade 1 or more, exchangeable within runner, Mancl-DeRouen errors."""
+    refuse_collinear(data.x, data.terms)
     fit, df = fit_gee_logit(data.y >= 1, _with_intercept(data), data.clusters), data.n_runners - 1
     found = wald(("intercept", *data.terms), fit.params, np.sqrt(np.diag(fit.covariance)), df)
     within = f"exchangeable within runner (correlation {fit.alpha:.2f})" if data.n_runners < len(data.y) else "one each"

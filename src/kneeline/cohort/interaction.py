@@ -22,6 +22,7 @@ from kneeline.errors import Refusal
 from kneeline.statistics.additive import from_logs, log_risk, logs_of, measures, mover
 from kneeline.statistics.bootstrap import bca_interval
 from kneeline.statistics.exact import Effect
+from kneeline.statistics.rank import refuse_collinear
 from kneeline.statistics.standardise import StandardisedRisks, standardise
 from kneeline.tables import Row
 
@@ -136,6 +137,7 @@ def _adjusted_rows(knees: Sequence[Row], outcome: str, settings: Settings) -> li
     if not reason:
         others = [i for i, name in enumerate(data.terms) if name not in ("rearfoot", cut)]
         try:
+            refuse_collinear(data.x, data.terms)
             found = standardise(finding, strike, far, data.x[:, others], data.runners)
         except Refusal as refusal:
             reason = f"{refusal.code}: {refusal.reason}"

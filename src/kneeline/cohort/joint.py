@@ -38,6 +38,8 @@ def runners_per_cell(knees: Sequence[Row], settings: Settings) -> dict[Cell, int
 
 def sparse_cells(counts: dict, least: int) -> str | None:
     """Sentence that names the groups with fewer than `least` runners; None when there are none."""
+    if counts and not any(counts.values()):
+        return "no runner is in a compared group: foot strike or weekly distance is recorded of nobody"
     few = [f"{words(cell)} holds {n}" for cell, n in counts.items() if n < least]
     return f"fewer than {least} runners in a compared group: {'; '.join(few)}" if few else None
 

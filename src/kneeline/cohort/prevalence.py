@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kneeline import grading
+from kneeline import grading, tables
 from kneeline.cohort.assemble import REGION_GRADES
 from kneeline.cohort.design import by_runner
 from kneeline.grading import STRIKE_GROUPS, strike_group
 from kneeline.statistics.intervals import clopper_pearson, effective_n, wilson
 from kneeline.tables import Row
 
-OUTCOMES = ("signal_grade", *REGION_GRADES, "effusion_grade", "effusion_grade_volume")
-LEVELS = (*(str(grade) for grade in grading.GRADES), ">=1", ">=2")
+# Each graded outcome with the grades of its scale.
+OUTCOMES = {
+    **dict.fromkeys(("signal_grade", *REGION_GRADES, "effusion_grade", "effusion_grade_volume"), grading.GRADES),
+    "cartilage_grade": tables.CARTILAGE["cartilage_grade"].allowed,
+    "marrow_grade": tables.MARROW["marrow_grade"].allowed,
+}
+AT_LEAST = (">=1", ">=2")
 
 
 def prevalence(knees: Sequence[Row]) -> list[Row]:
@@ -22,13 +27,14 @@ def prevalence(knees: Sequence[Row]) -> list[Row]:
     Groups without anybody have no rows.
     """
     rows = []
-    for outcome in OUTCOMES:
+    for outcome, grades in OUTCOMES.items():
+        levels = (*(str(grade) for grade in grades), *AT_LEAST)
         graded = [row for row in knees if row[outcome] is not None]
         for unit, members in (("knees", graded), ("participants", by_runner(graded, outcome))):
             for group in ("overall", *STRIKE_GROUPS):
                 chosen = [row for row in members if group in ("overall", strike_group(row["strike_style"]))]
                 if chosen:
-                    rows += [_row(chosen, outcome, level, unit, group) for level in LEVELS]
+                    rows += [_row(chosen, outcome, level, unit, group) for level in levels]
     return rows
 
 

@@ -36,12 +36,17 @@ def refuse_model(data: Data, outcome: str, question: Question, settings: Setting
     values = np.unique(data.y)
     if len(values) < 2:
         word = f"grade {values[0]:g}" if OUTCOMES[outcome].kind == "graded" else "the same value"
-        return f"one_level: all {len(data.y)} knees have {word}; an association needs at least two"
+        who = f"all {len(data.y)} knees have" if len(data.y) > 1 else "the only knee has"
+        return f"one_level: {who} {word}; an association needs at least two"
     if reason := too_few_runners(data, count_parameters(data, family)):
         return reason
     if not data.terms:
         return nothing_left(data.left_out)
-    if any(":" in term for term in question.terms):
+    products = [term for term in question.terms if ":" in term]
+    for term in products:
+        if term in data.left_out:
+            return f"{data.left_out[term]}; without it there is no product"
+    if products:
         return _sparse(data, settings, joint=True)
     return None
 
@@ -72,7 +77,7 @@ def refuse_term(term: str, data: Data, question: Question, settings: Settings) -
     if term in data.left_out:
         return f"{data.left_out[term]}; it was left out of the model"
     if term == "rearfoot":
-        return _sparse(data, settings, joint=settings.distance_term in question.terms)
+        return _sparse(data, settings, joint=settings.distance_term in data.terms)
     if term == settings.cut_term:
         counts = dict.fromkeys(settings.distance_groups, 0)
         for row in data.one_a_runner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -18,7 +18,8 @@ CATEGORIES = ("sex", "strike_style", "strike_method", "distance_source")
 def table_one(runners: Sequence[Row], settings: Settings) -> list[Row]:
     """Rows of TABLE_ONE from one row a runner; groups: overall, the strike groups, the distance groups.
 
-    The standardised difference (rearfoot minus non-rearfoot, in pooled standard deviations) stands in the overall rows.
+    The standardised differences (rearfoot minus non-rearfoot, and from the distance cut minus below it, in pooled
+    standard deviations) stand in the overall rows.
     """
     if not runners:
         return []
@@ -38,20 +39,30 @@ def table_one(runners: Sequence[Row], settings: Settings) -> list[Row]:
             rows.append(
                 {"variable": group, "level": "known", "group": "overall", "n": n, "missing": lost, "value": str(n)}
             )
-    exposed, others = (groups[name] for name in reversed(STRIKE_GROUPS))
+    # The groups of an exposure differ in the exposure itself by definition.
+    contrasts = {
+        "standardised_difference": (*STRIKE_GROUPS[::-1], "strike_style"),
+        "standardised_difference_distance": (*settings.distance_groups[::-1], "weekly_distance_km"),
+    }
+
+    def differences(name: str, difference: Callable[..., float | None], *level: str) -> Row:
+        return {
+            column: difference(groups[first][name], groups[second][name], *level)
+            for column, (first, second, own) in contrasts.items()
+            if name != own
+        }
+
     for name in NUMBERS:
         values = pd.to_numeric(frame[name])
         if values.notna().any():
-            difference = difference_of_means(exposed[name], others[name])
-            rows += _number_rows(name, groups, difference)
+            rows += _number_rows(name, groups, differences(name, difference_of_means))
     for name in CATEGORIES:
         for level in _levels(name, frame):
-            difference = difference_of_shares(exposed[name], others[name], level)
-            rows += _level_rows(name, level, groups, difference)
+            rows += _level_rows(name, level, groups, differences(name, difference_of_shares, level))
     return rows
 
 
-def _number_rows(name: str, groups: dict[str, pd.DataFrame], difference: float | None) -> list[Row]:
+def _number_rows(name: str, groups: dict[str, pd.DataFrame], differences: Row) -> list[Row]:
     rows = []
     for level in ("mean (SD)", "median [quartiles]"):
         for group, part in groups.items():
@@ -70,12 +81,12 @@ def _number_rows(name: str, groups: dict[str, pd.DataFrame], difference: float |
                 low, middle, high = values.quantile([0.25, 0.5, 0.75])
                 row["value"] = f"{middle:.1f} [{low:.1f}, {high:.1f}]"
             if group == "overall" and level == "mean (SD)":
-                row["standardised_difference"] = difference
+                row |= differences
             rows.append(row)
     return rows
 
 
-def _level_rows(name: str, level: str, groups: dict[str, pd.DataFrame], difference: float | None) -> list[Row]:
+def _level_rows(name: str, level: str, groups: dict[str, pd.DataFrame], differences: Row) -> list[Row]:
     rows = []
     for group, part in groups.items():
         values = part[name].dropna()
@@ -89,9 +100,8 @@ def _level_rows(name: str, level: str, groups: dict[str, pd.DataFrame], differen
         if len(values):
             count = int((values == level).sum())
             row["value"] = f"{count} ({100 * count / len(values):.0f} %)"
-        # Strike itself differs between the strike groups by definition.
-        if group == "overall" and name != "strike_style":
-            row["standardised_difference"] = difference
+        if group == "overall":
+            row |= differences
         rows.append(row)
     return rows
 

@@ -20,7 +20,7 @@ def grades_view(found: Results) -> View:
     for row in found[tables.PREVALENCE]:
         if row["group"] == "overall" and row["unit"] == "knees":
             lines.setdefault(row["outcome"], {})[row["level"]] = row
-    levels = list(dict.fromkeys(level for line in lines.values() for level in line))
+    levels = sorted({level for line in lines.values() for level in line}, key=lambda level: (level[:1] == ">", level))
 
     def shown(level: str) -> Callable[[Any], Cell]:
         def cell(line) -> Cell:
@@ -120,10 +120,8 @@ def table_one_view(found: Results) -> View:
 
         return text
 
-    def difference(line) -> float | None:
-        return next(
-            (r["standardised_difference"] for r in line[1].values() if r["standardised_difference"] is not None), None
-        )
+    def difference(name: str) -> Callable[[Any], Cell | str]:
+        return lambda line: fixed(line[1]["overall"].get(name) if "overall" in line[1] else None, ".2f")
 
     return view(
         "Who was studied. No p-values: groups are described, not tested",
@@ -131,7 +129,8 @@ def table_one_view(found: Results) -> View:
             ("variable", lambda line: words.heading(line[0][0])),
             ("shown", lambda line: (line[0][1] or "").replace("_", " ")),
             *((group.replace("_", " "), shown(group)) for group in groups),
-            ("standardised difference", lambda line: fixed(difference(line), ".2f")),
+            ("standardised difference, strike", difference("standardised_difference")),
+            ("standardised difference, distance", difference("standardised_difference_distance")),
         ],
         list(lines.items()),
     )

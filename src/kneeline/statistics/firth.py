@@ -14,7 +14,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, log_expit
 
-from kneeline.statistics.newton import Peak, climb, profile_interval
+from kneeline.statistics.newton import Curvature, Evaluate, Peak, climb, profile_interval
+from kneeline.statistics.rank import refuse_collinear
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,17 @@ class FirthFit:
     standard_errors: np.ndarray
     penalised_log_likelihood: float
     _y: np.ndarray
-    _design: np.ndarray
-    _peak: Peak
+    _x: np.ndarray
+    _scale: _Scale
 
     def profile_interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """Profile penalised-likelihood interval of a coefficient (log odds)."""
-        return profile_interval(self._evaluate, self._peak, self.names.index(name), level, self._curvature)
+        scale, evaluate, curvature = self._surface([name])
+        which = self.names.index(name)
+        params = scale.inward(self.params)
+        value, _, information = evaluate(params)
+        ends = profile_interval(evaluate, Peak(params, value, information), which, level, curvature)
+        return ends[0] / float(scale.units[which]), ends[1] / float(scale.units[which])
 
     def likelihood_ratio(self, names: Sequence[str] | None = None, at: float = 0.0) -> tuple[float, float]:
         """Penalised likelihood-ratio chi-square and p-value of the named terms (default: all but intercept) being `at`.
@@ -42,17 +48,53 @@ class FirthFit:
         The profile interval of a term holds the values of which this p is above 0.05.
         """
         dropped = self.names[1:] if names is None else names
-        start = np.where(np.isin(self.names, list(dropped)), at, self.params)
+        scale, evaluate, curvature = self._surface(dropped)
+        params = scale.inward(self.params)
+        start = np.where(np.isin(self.names, list(dropped)), at * scale.units, params)
         kept = [i for i, name in enumerate(self.names) if name not in dropped]
-        restricted = climb(self._evaluate, start, kept, largest_step=1.0, curvature=self._curvature)
-        statistic = max(0.0, 2 * (self._peak.value - restricted.value))
+        restricted = climb(evaluate, start, kept, largest_step=1.0, curvature=curvature)
+        statistic = max(0.0, 2 * (evaluate(params)[0] - restricted.value))
         return statistic, float(stats.chi2.sf(statistic, len(dropped)))
 
-    def _evaluate(self, params: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        return _evaluate(params, self._y, self._design)
+    def _surface(self, fixed: Sequence[str]) -> tuple[_Scale, Evaluate, Curvature]:
+        """The penalised likelihood to climb while the named parameters are fixed.
 
-    def _curvature(self, params: np.ndarray) -> np.ndarray:
-        return _curvature(params, self._design)
+        The intercept is that of a knee whose terms are all 0, so it can be fixed in the terms' own units only.
+        """
+        scale = _Scale.none(self._x.shape[1]) if self.names[0] in fixed else self._scale
+        return (scale, *_surface(self._y, scale.design(self._x)))
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Terms in standard deviations from their mean: a search in years and kilogrammes as they come would stray where
+    a parameter is fixed far out. The penalised likelihood is the same function but for a constant."""
+
+    middle: np.ndarray
+    spread: np.ndarray
+
+    @staticmethod
+    def of(x: np.ndarray) -> _Scale:
+        return _Scale(x.mean(axis=0), x.std(axis=0))
+
+    @staticmethod
+    def none(n: int) -> _Scale:
+        return _Scale(np.zeros(n), np.ones(n))
+
+    @property
+    def units(self) -> np.ndarray:
+        """By what each parameter (1 + p,) is multiplied; the intercept also moves."""
+        return np.append(1.0, self.spread)
+
+    def design(self, x: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(x)), (x - self.middle) / self.spread])
+
+    def inward(self, params: np.ndarray) -> np.ndarray:
+        return np.append(params[0] + self.middle @ params[1:], params[1:] * self.spread)
+
+    def outward(self, params: np.ndarray) -> np.ndarray:
+        slopes = params[1:] / self.spread
+        return np.append(params[0] - self.middle @ slopes, slopes)
 
 
 def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> FirthFit:
@@ -63,16 +105,20 @@ def fit_firth(outcome: Sequence[bool], x: np.ndarray, names: Sequence[str]) -> F
     Refusal
         `not_converged` or `collinear`.
     """
-    y = np.asarray(outcome, dtype=float)
-    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=float)])
-    peak = climb(
-        lambda params: _evaluate(params, y, design),
-        np.zeros(design.shape[1]),
-        largest_step=1.0,
-        curvature=lambda params: _curvature(params, design),
-    )
-    errors = np.sqrt(np.diag(np.linalg.inv(peak.information)))
-    return FirthFit(("intercept", *names), peak.params, errors, peak.value, y, design, peak)
+    y, x = np.asarray(outcome, dtype=float), np.asarray(x, dtype=float)
+    x = x[:, None] if x.ndim == 1 else x
+    refuse_collinear(x, names)
+    scale = _Scale.of(x)
+    evaluate, curvature = _surface(y, scale.design(x))
+    peak = climb(evaluate, np.zeros(1 + x.shape[1]), largest_step=1.0, curvature=curvature)
+    params = scale.outward(peak.params)
+    value, _, information = _evaluate(params, y, _Scale.none(x.shape[1]).design(x))
+    errors = np.sqrt(np.diag(np.linalg.inv(information)))
+    return FirthFit(("intercept", *names), params, errors, value, y, x, scale)
+
+
+def _surface(y: np.ndarray, design: np.ndarray) -> tuple[Evaluate, Curvature]:
+    return lambda params: _evaluate(params, y, design), lambda params: _curvature(params, design)
 
 
 def _evaluate(params: np.ndarray, y: np.ndarray, design: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

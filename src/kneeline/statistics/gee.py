@@ -50,7 +50,11 @@ def fit_gee_logit(outcome: Sequence[bool], design: np.ndarray, groups: Sequence)
         if not np.all(np.isfinite(params)) or np.abs(design @ params).max() > 30:
             raise failure
         if np.abs(step).max() < 1e-9 and abs(alpha - before) < 1e-9:
-            return GeeFit(params, _mancl_derouen(*_equations(params, alpha, y, design, members, size)), alpha)
+            try:
+                covariance = _mancl_derouen(*_equations(params, alpha, y, design, members, size))
+            except np.linalg.LinAlgError:
+                raise failure from None  # without one runner the others tell nothing about a term
+            return GeeFit(params, covariance, alpha)
     raise failure
 
 

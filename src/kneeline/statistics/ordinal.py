@@ -16,8 +16,9 @@ from scipy.special import expit, log_expit, logit
 
 from kneeline.errors import Refusal
 from kneeline.statistics.newton import Evaluate, Peak, climb, profile_interval
+from kneeline.statistics.rank import refuse_collinear
 from kneeline.statistics.sandwich import cluster_covariance, cluster_influences
-from kneeline.statistics.separation import separating_parameters
+from kneeline.statistics.separation import blamed_parameters, separating_parameters
 
 # Log odds. On separated data the climb stops about 30 away, where its steps no longer raise the likelihood.
 _FAR_OUT = 12
@@ -162,7 +163,7 @@ def fit_cumulative_logit(
     if len(levels) < 2:
         only = f"every observation has grade {levels[0]}" if len(levels) else "there are no observations"
         raise Refusal("one_level", f"the outcome needs two grades or more to be modelled; {only}")
-    _check_rank(np.hstack([x, z]))
+    refuse_collinear(np.hstack([x, z]), [*names, *nominal_names])
     j, p, q = len(levels) - 1, x.shape[1], z.shape[1]
 
     def rows_at(cut: np.ndarray) -> np.ndarray:
@@ -199,10 +200,11 @@ def _climb_or_tell(cuts: _Cuts, start: np.ndarray, names: Sequence[str], n_thres
             return peak
     except Refusal as refusal:
         failure = refusal
-    running_off = separating_parameters(cuts.upper[~cuts.top], cuts.lower[~cuts.bottom])
+    ends = cuts.upper[~cuts.top], cuts.lower[~cuts.bottom]
+    running_off = separating_parameters(*ends)
     if running_off:
-        terms = [names[i] for i in running_off if i >= n_thresholds]
-        raise separation_refusal(terms or [names[i] for i in running_off])
+        terms = [i for i in running_off if i >= n_thresholds]
+        raise separation_refusal([names[i] for i in (blamed_parameters(*ends, terms) if terms else running_off)])
     if failure:
         raise failure
     return peak
@@ -213,13 +215,6 @@ def separation_refusal(terms: Sequence[str]) -> Refusal:
         "separation",
         f"the outcome is separated by {', '.join(terms)}: no finite estimate exists; see the penalised (Firth) model",
     )
-
-
-def _check_rank(x: np.ndarray) -> None:
-    scale = np.abs(x).max(axis=0, initial=0)
-    with_one = np.hstack([np.ones((len(x), 1)), x / np.where(scale > 0, scale, 1)])
-    if np.linalg.matrix_rank(with_one) < with_one.shape[1]:
-        raise Refusal("collinear", "a term is constant or a sum of others; leave it out")
 
 
 __all__ = ["Evaluate", "OrdinalFit", "fit_cumulative_logit", "separation_refusal"]

@@ -7,6 +7,8 @@ probability falls and at least one rises for ever. Such a direction is found by 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.optimize import linprog
 
@@ -32,3 +34,14 @@ def separating_parameters(upper: np.ndarray, lower: np.ndarray) -> list[int]:
         return []
     units = np.eye(k)
     return [i for i in range(k) if max(furthest(units[i]), furthest(-units[i])) > 1e-7]
+
+
+def blamed_parameters(upper: np.ndarray, lower: np.ndarray, running_off: Sequence[int]) -> list[int]:
+    """Of the parameters that run to infinity those without which no other would; all, if there is no such one.
+
+    Where one term separates the outcome completely, all others may run off with it; it is the one to name.
+    """
+    alone = [
+        i for i in running_off if not separating_parameters(*(np.delete(rows, i, axis=1) for rows in (upper, lower)))
+    ]
+    return alone or list(running_off)
