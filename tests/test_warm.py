@@ -112,6 +112,25 @@ def test_if_the_process_dies_a_job_does_its_work_itself(folder):
     assert files(folder / "results")
 
 
+_KEEPER = """
+import os, time
+from kneeline import warm
+with warm.kept(dict(os.environ)) as environment:
+    print(environment[warm.VARIABLE], flush=True)
+    time.sleep(600)
+"""
+
+
+def test_it_ends_and_leaves_nothing_when_who_kept_it_is_killed():
+    with subprocess.Popen([sys.executable, "-c", _KEEPER], stdout=subprocess.PIPE, text=True) as keeper:
+        where = Path(keeper.stdout.readline().strip())
+        assert where.is_socket()
+        (kept,) = children(keeper.pid)
+        keeper.kill()
+    until(lambda: not where.parent.exists(), "its folder was left")
+    until(lambda: not Path(f"/proc/{kept}").exists(), "it went on")
+
+
 def children(pid) -> list[int]:
     """Of any thread of a process."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
