@@ -128,7 +128,15 @@ def test_it_ends_and_leaves_nothing_when_who_kept_it_is_killed():
         (kept,) = children(keeper.pid)
         keeper.kill()
     until(lambda: not where.parent.exists(), "its folder was left")
-    until(lambda: not Path(f"/proc/{kept}").exists(), "it went on")
+    until(lambda: has_ended(kept), "it went on")
+
+
+def has_ended(pid) -> bool:
+    """Also if nobody has asked for its exit code: then it has no words left."""
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return True
 
 
 def children(pid) -> list[int]:
