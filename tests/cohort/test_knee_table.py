@@ -157,3 +157,29 @@ def test_the_command_needs_no_config(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "results/cohort/estimates.tsv").exists()
     assert cli.main(["cohort", "--knees", "none.tsv"]) == 2
     assert "none.tsv: no such file" in capsys.readouterr().err
+
+
+def test_readers_of_a_typed_table_are_compared_with_its_grades(typed, tmp_path):
+    """The table has the knees' own grades and no regions; so have the readings, one by that name, one by its parts."""
+    machine = {line.split("\t")[0]: line.split("\t")[1:3] for line in TYPED.splitlines()[1:]}
+    readings = [
+        {"rater_id": "anna", "reading": 1, "participant_id": who, "session_id": "ses-01", "laterality": side,
+         "structure": "signal_grade", "grade": min(3, int(grade) + (who == "sub-01"))}
+        for who, (side, grade) in machine.items()
+    ]  # fmt: skip
+    readings += [
+        {**row, "rater_id": "bo", "structure": f"{part}_meniscus", "grade": row["grade"] if part == "medial" else 0}
+        for row in readings
+        for part in ("medial", "lateral")
+    ]
+    table = tmp_path / "readings.tsv"
+    tables.write_table(table, readings, tables.READINGS)
+    run_table(typed, tmp_path / "out", QUICK, table)
+    agreement = tables.read_table(tmp_path / "out" / "agreement.tsv", tables.AGREEMENT)
+    found = {
+        (row["comparison"], row["structure"], row["statistic"]): row for row in agreement if row["estimate"] is not None
+    }
+    for reader in ("anna", "bo"):
+        exact = found[f"machine with {reader} reading 1", "signal_grade", "exact_agreement"]
+        assert (exact["n"], exact["estimate"]) == (12, pytest.approx(11 / 12, rel=1e-5))
+    assert found["anna reading 1 with bo reading 1", "signal_grade", "exact_agreement"]["estimate"] == 1

@@ -260,12 +260,14 @@ def many_rows(item: Item, compared: Compared) -> list[Row]:
         if row["statistic"] == "fleiss_kappa" and math.isfinite(z) and "estimate" in row:
             row["p_value"] = math.erfc(abs(z) / math.sqrt(2))
             row["method"] += "; p of no agreement at all, items as independent"
-    complete = compared.ratings[np.isfinite(compared.ratings).all(axis=1)]
+    whole = np.isfinite(compared.ratings).all(axis=1)
+    complete = compared.ratings[whole]
     if len(complete) >= LEAST_CLUSTERS:
         w, _, p = kendall_w(complete)
         if math.isfinite(w):
-            row = {"statistic": "kendall_w", "estimate": w, "p_value": p} | _sizes(compared)
-            rows.append(row | {"n": len(complete), "method": "ranks within reader, corrected for ties; chi-square p"})
+            row = {"statistic": "kendall_w", "estimate": w, "p_value": p, "n": len(complete)}
+            row["n_participants"] = len({compared.runners[i] for i in np.flatnonzero(whole)})
+            rows.append(row | {"method": "ranks within reader, corrected for ties; chi-square p, items as independent"})
     return rows
 
 

@@ -11,13 +11,13 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from kneeline import grading
-from kneeline.cohort.readings import MEASURED, PARTS, Knee, item_of, key_of, words_of
+from kneeline.cohort.readings import MEASURED, PARTS, SIGNAL, Knee, item_of, key_of, words_of
 from kneeline.errors import UsageError
 from kneeline.tables import Row
 
 _SHOWN = 20
 _UNITS = r"_(ml|mm|mm2|mm3|ms|pct|deg)"
-_KNOWN = {*PARTS, *(part for parts in PARTS.values() for part in parts), *MEASURED, *grading.MENISCI}
+_KNOWN = {SIGNAL[0], *PARTS, *(part for parts in PARTS.values() for part in parts), *MEASURED, *grading.MENISCI}
 
 
 def refuse(where: str, faults: Sequence[str]) -> None:

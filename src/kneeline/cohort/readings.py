@@ -17,14 +17,17 @@ Item = tuple[str, str | None]
 Ratings = dict[tuple[Knee, Item], float]
 
 PARTS = dict(grading.TOTAL.parts)
+# The knee's own grade: the highest of its menisci's regions.
+SIGNAL: Item = ("signal_grade", None)
 # The machine's two rules for effusion are compared with the reader's one grade.
 DEPTH_RULE: Item = ("effusion", None)
 VOLUME_RULE: Item = ("effusion", "by the volume rule")
+# Names of KNEES for what READINGS calls otherwise.
+_ALIASES = {"effusion_grade": "effusion"}
 MEASURED = tuple(c.name for c in tables.EFFUSION.columns if c.kind == "float")
 # Highest grade of each scale, so that a grade that nobody gave still counts as a possible one.
 _HIGHEST = {
-    "effusion": max(grading.GRADES),
-    **dict.fromkeys(("medial_meniscus", "lateral_meniscus"), max(grading.GRADES)),
+    **dict.fromkeys(("effusion", "signal_grade", "medial_meniscus", "lateral_meniscus"), max(grading.GRADES)),
     **dict.fromkeys(PARTS["cartilage"], max(tables.CARTILAGE["cartilage_grade"].allowed)),
 }
 _HIGHEST_MARROW = max(tables.MARROW["marrow_grade"].allowed)
@@ -32,6 +35,7 @@ _HIGHEST_MARROW = max(tables.MARROW["marrow_grade"].allowed)
 
 def item_of(structure: str, region: str | None) -> Item:
     """The one name of what a row of READINGS is about."""
+    structure = _ALIASES.get(structure, structure)
     whole = next((name for name, parts in PARTS.items() if structure == name or structure in parts), None)
     part = region if structure == whole and region in PARTS.get(whole, ()) else structure
     if whole == "marrow" and part in PARTS["marrow"]:
@@ -62,6 +66,7 @@ def machine_grades(knees: Sequence[Row], cartilage: Sequence[Row] = (), marrow: 
     for knee in knees:
         items: dict[Item, int | None] = {DEPTH_RULE: knee["effusion_grade"]}
         items[VOLUME_RULE] = knee.get("effusion_grade_volume")
+        items[SIGNAL] = knee.get("signal_grade")
         for meniscus, region in itertools.product(grading.MENISCI, grading.REGIONS):
             items[f"{meniscus}_meniscus", region] = knee[f"{meniscus}_{region}_signal_grade"]
         for meniscus in PARTS["menisci"]:
@@ -101,13 +106,30 @@ def machine_values(knees: Sequence[Row]) -> Ratings:
 
 
 def reader_ratings(readings: Sequence[Row], column: str) -> dict[str, dict[int, Ratings]]:
-    """Ratings of each reader by number of the reading; `column` is `grade` or `value`."""
+    """Ratings of each reader by number of the reading; `column` is `grade` or `value`.
+
+    Grades of regions and menisci also give the knee's own, as the machine's do, unless it was given as such.
+    """
     raters: dict[str, dict[int, Ratings]] = {}
     for row in readings:
         if row.get(column) is not None:
             ratings = raters.setdefault(row["rater_id"], {}).setdefault(row["reading"], {})
             ratings[key_of(row), item_of(row["structure"], row["region"])] = row[column]
+    for ratings in (found for readings in raters.values() for found in readings.values()) if column == "grade" else ():
+        ratings |= {(knee, SIGNAL): grade for knee, grade in _signals(ratings).items() if (knee, SIGNAL) not in ratings}
     return {name: dict(sorted(raters[name].items())) for name in sorted(raters)}
+
+
+def _signals(ratings: Ratings) -> dict[Knee, float]:
+    """The signal grade of each knee of which enough was graded."""
+    found = {}
+    for knee in dict.fromkeys(knee for knee, _ in ratings):
+        menisci = []
+        for meniscus in PARTS["menisci"]:
+            regions = [ratings.get((knee, (meniscus, region))) for region in grading.REGIONS]
+            menisci.append(ratings.get((knee, (meniscus, None)), grading.highest_grade(regions)))
+        found[knee] = grading.highest_grade(menisci)
+    return {knee: grade for knee, grade in found.items() if grade is not None}
 
 
 def of_phase(readings: Sequence[Row], *, assisted: bool) -> list[Row]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kneeline import grading
-from kneeline.cohort.readings import DEPTH_RULE, PARTS, Knee, Ratings, reader_ratings
+from kneeline.cohort.readings import DEPTH_RULE, SIGNAL, Knee, reader_ratings
 from kneeline.tables import Row
 
 # Outcomes that in KNEES are the machine's alone; the others hold a reader's grade wherever there is one.
-MACHINE_OUTCOMES = ("signal_grade", "effusion_grade")
+_ITEMS = {"signal_grade": SIGNAL, "effusion_grade": DEPTH_RULE}
+MACHINE_OUTCOMES = tuple(_ITEMS)
 # A grade that the reader gave to fewer knees than this is joined with a neighbour.
 LEAST_PER_GRADE = 5
 LEAST_KNEES, LEAST_RUNNERS = 30, 15
@@ -24,20 +24,10 @@ def reader_outcome(readings: Sequence[Row] | None, outcome: str) -> dict[Knee, i
     for number in sorted({number for readings in raters.values() for number in readings}):
         for rater in raters.values():
             for knee in dict.fromkeys(knee for knee, _ in rater.get(number, {})):
-                grade = _whole(rater[number], knee, outcome)
+                grade = rater[number].get((knee, _ITEMS[outcome]))
                 if grade is not None:
                     found.setdefault(knee, int(grade))
     return found
-
-
-def _whole(ratings: Ratings, knee: Knee, outcome: str) -> float | None:
-    if outcome == "effusion_grade":
-        return ratings.get((knee, DEPTH_RULE))
-    menisci = []
-    for meniscus in PARTS["menisci"]:
-        regions = [ratings.get((knee, (meniscus, region))) for region in grading.REGIONS]
-        menisci.append(ratings.get((knee, (meniscus, None)), grading.highest_grade(regions)))
-    return grading.highest_grade(menisci)
 
 
 def joined_grades(machine: np.ndarray, reader: np.ndarray) -> list[tuple[int, ...]]:
