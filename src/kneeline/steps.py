@@ -16,7 +16,7 @@ VERSIONS = {
     "simulate": "3",
     "ingest": "1",
     "segment": "4",
-    "score": "5",
+    "score": "6",
     "collect": "4",
     "cohort": "7",
     "report": "5",

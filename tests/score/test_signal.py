@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
+from tests.score.conftest import CONDYLE_RADIUS, CONDYLE_Z, FLOOR_Z
 
 from kneeline import grading
 from kneeline.labels import Label
@@ -64,10 +65,16 @@ def test_volume_of_a_lesion(joint, lesions, grade):
     assert horn(built.image_and_labels())["hyperintense_mm3"] == pytest.approx(built.lesion_mm3(), rel=0.2)
 
 
-def test_distance_to_the_surface(joint, lesions):
-    """A bar of radius 1.1 with its middle 2.3 mm above the inferior surface leaves 1.2 mm (to a pixel's edge)."""
-    row = horn(joint(lesions=(lesions[1],), spacing_mm=(0.7, 0.4, 0.4), **LEFT_HALF).image_and_labels())
-    assert row["surface_distance_mm"] == pytest.approx(1.2, abs=0.3)
+@pytest.mark.parametrize("height_mm", [2.6, 3.2])
+def test_distance_to_both_surfaces(joint, lesions, height_mm):
+    """A bar of radius 1.1 above a flat inferior surface and beneath a superior one that is part of a sphere."""
+    bar = replace(lesions[1], start=(-15.5, height_mm), end=(-15.5, height_mm))
+    row = horn(joint(lesions=(bar,), spacing_mm=(0.7, 0.4, 0.4), **LEFT_HALF).image_and_labels())
+    inferior = height_mm - FLOOR_Z - bar.radius_mm
+    superior = np.hypot(15.5, CONDYLE_Z - 0.2 - height_mm) - CONDYLE_RADIUS - bar.radius_mm
+    assert row["inferior_distance_mm"] == pytest.approx(inferior, abs=0.3)  # to a pixel's edge
+    assert row["superior_distance_mm"] == pytest.approx(superior, abs=0.3)
+    assert row["surface_distance_mm"] == min(row["inferior_distance_mm"], row["superior_distance_mm"])
     assert row["surface_slices"] == 0
 
 

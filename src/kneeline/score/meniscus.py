@@ -114,7 +114,8 @@ def _look_at(knee: Knee, label: Label, inner: np.ndarray, rule: SignalRule) -> _
 def _empty_row(meniscus: str, region: str) -> Row:
     names = (
         "volume_mm3", "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm",
-        "signal_shape", "surface_distance_mm", "surface", "surface_slices", "signal_grade",
+        "signal_shape", "surface_distance_mm", "superior_distance_mm", "inferior_distance_mm", "surface",
+        "surface_slices", "signal_grade",
         "t2_ms", "t2_se_ms", "t2_epg_ms",
     )  # fmt: skip
     return {"meniscus": meniscus, "region": region} | dict.fromkeys(names)
@@ -252,6 +253,8 @@ def _signal(
         "signal_extent_mm": component.extent_mm,
         "signal_shape": SIGNAL_SHAPES[linear] if counts else None,
         "surface_distance_mm": component.surface_distance_mm,
+        "superior_distance_mm": component.superior_mm,
+        "inferior_distance_mm": component.inferior_mm,
         "surface": component.surface if counts else None,
         "surface_slices": len(component.contact_slices),
     }

@@ -54,7 +54,8 @@ class Component:
     """One hyperintense component.
 
     voxels: (N, 3) indices; extent_mm: largest distance of two of its voxels; surface_distance_mm: from its nearest
-    voxel's centre to the nearest articular face (None if no image shows one); contact_slices: images with contact;
+    voxel's centre to the nearest articular face (None if no image shows one); superior_mm, inferior_mm: the same to the
+    face towards the femur and to that towards the tibia; contact_slices: images with contact;
     surface: the articular surface it touches there, `superior`, `inferior`, `both` or None; way_mm: the line that
     surface_distance_mm is the length of, (2, 3) mm in the world.
     """
@@ -66,6 +67,8 @@ class Component:
     contact_slices: tuple[int, ...]
     surface: str | None
     way_mm: np.ndarray | None = None
+    superior_mm: float | None = None
+    inferior_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,12 +248,18 @@ def _measure(voxels: np.ndarray, own: np.ndarray, tissue: Tissue, knee: Knee, ru
         voxels=voxels,
         volume_mm3=len(voxels) * knee.image.voxel_mm3,
         extent_mm=_extent(knee.image.geometry.to_world(voxels)),
-        surface_distance_mm=nearest if nearest < OUT_OF_REACH_MM / 2 else None,
+        surface_distance_mm=_in_reach(nearest),
         contact_slices=tuple(int(s) for s in slices),
         # Where the two faces meet, one pixel may be of each.
         surface=None if not slices.size else touched[0] if len(touched) == 1 else "both",
         way_mm=_way_to_surface(voxels[distance.argmin()], nearest, tissue, knee),
+        superior_mm=_in_reach(float(tissue.superior_mm[tuple(voxels.T)].min())),
+        inferior_mm=_in_reach(float(tissue.inferior_mm[tuple(voxels.T)].min())),
     )
+
+
+def _in_reach(distance_mm: float) -> float | None:
+    return distance_mm if distance_mm < OUT_OF_REACH_MM / 2 else None
 
 
 def _way_to_surface(voxel: np.ndarray, distance_mm: float, tissue: Tissue, knee: Knee) -> np.ndarray | None:

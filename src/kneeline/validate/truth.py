@@ -17,7 +17,8 @@ from kneeline.tables import Row
 # Columns that signal decides; on labels alone they mean nothing.
 _OF_SIGNAL = (
     "signal_ratio", "hyperintense_mm3", "hyperintense_pct", "signal_extent_mm", "signal_shape",
-    "surface_distance_mm", "surface", "surface_slices", "t2_ms", "flags",
+    "surface_distance_mm", "superior_distance_mm", "inferior_distance_mm", "surface", "surface_slices", "t2_ms",
+    "flags",
 )  # fmt: skip
 
 
