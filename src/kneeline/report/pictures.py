@@ -252,8 +252,9 @@ def draw_knee(
         mm_per_px = max(mm_per_px, side / limit)
     shown = image.array[[p.index for p in panels], slice(*box.row), slice(*box.column)]
     low, high = window(shown.astype(np.float32))
+    drawn = [outlines_of(labels.array[panel.index]) for panel in panels]
     while True:
-        packed = pack_png(_compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high))
+        packed = pack_png(_compose(image, drawn, panels, laterality, lines, box, mm_per_px, low, high))
         if len(packed) <= MAX_BYTES or mm_per_px > 3:
             return packed
         mm_per_px *= max(1.06, (len(packed) / MAX_BYTES) ** 0.6)
@@ -265,12 +266,13 @@ def draw_thumbnail(image: Volume, labels: Volume, panels: Sequence[Panel]) -> by
     box = joint_box(labels)
     low, high = window(image.array[[p.index for p in panels], slice(*box.row), slice(*box.column)].astype(np.float32))
     height = THUMBNAIL_PX
+    drawn = [outlines_of(labels.array[panel.index]) for panel in panels]
     while True:
         width = max(1, round(height * box.width_mm / box.height_mm))
         sheet = Image.new("RGB", (len(panels) * (width + 2) - 2, height), _BACK)
         for k, panel in enumerate(panels):
             plain = grey_panel(image.array[panel.index], box, (width, height), low, high)
-            sheet.paste(with_outlines(plain, labels.array[panel.index], box), (k * (width + 2), 0))
+            sheet.paste(with_outlines(plain, drawn[k], box), (k * (width + 2), 0))
         packed = pack_png(sheet)
         if len(packed) <= THUMBNAIL_BYTES or height < 24:
             return packed
@@ -319,7 +321,7 @@ def window(pixels: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def _compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high) -> Image.Image:
+def _compose(image, drawn, panels, laterality, lines, box, mm_per_px, low, high) -> Image.Image:
     width, height = max(1, round(box.width_mm / mm_per_px)), max(1, round(box.height_mm / mm_per_px))
     total = max(4 * width + 5 * _GAP, 640)
     sheet = Image.new("RGB", (total, _HEAD + 2 * height + 3 * _GAP + _FOOT), _BACK)
@@ -327,7 +329,7 @@ def _compose(image, labels, panels, laterality, lines, box, mm_per_px, low, high
     for k, panel in enumerate(panels):
         x = _GAP + k * (width + _GAP)
         plain = grey_panel(image.array[panel.index], box, (width, height), low, high)
-        outlined = with_outlines(plain, labels.array[panel.index], box)
+        outlined = with_outlines(plain, drawn[k], box)
         pen.text((x + 1, 6), panel.title, fill=_INK, font=built_in_font(15))
         pen.text((x + 1, 26), f"slice {panel.index + 1} of {image.shape[0]}", fill=_FAINT, font=built_in_font(12))
         sheet.paste(plain, (x, _HEAD))
@@ -356,11 +358,33 @@ _STROKES = (
 )
 
 
-def with_outlines(plain: Image.Image, labels: np.ndarray, box: Box) -> Image.Image:
+# Closed half-level outlines of the labels of one slice, each (n, 2) rows and columns in voxels.
+Outlines = dict[Label, list[np.ndarray]]
+
+
+def outlines_of(labels: np.ndarray) -> Outlines:
+    found = {label: outline(labels == label) for group, *_ in _STROKES for label in group}
+    return {label: lines for label, lines in found.items() if lines}
+
+
+def outline(mask: np.ndarray) -> list[np.ndarray]:
+    """Closed half-level outlines of a slice's mask, each (n, 2) rows and columns in voxels."""
+    from skimage.measure import find_contours
+
+    if not mask.any():
+        return []
+    hit = np.argwhere(mask)
+    first, last = hit.min(0), hit.max(0)
+    part = mask[first[0] : last[0] + 1, first[1] : last[1] + 1]
+    # One voxel of padding closes outlines at the edge.
+    return [line - 1 + first for line in find_contours(np.pad(part, 1).astype(np.float32), 0.5)]
+
+
+def with_outlines(plain: Image.Image, outlines: Outlines, box: Box) -> Image.Image:
     picture = plain.copy()
     for group, width, opacity, edged in _STROKES:
         for label in group:
-            lines = contours(labels == label, box, plain.size)
+            lines = placed(outlines.get(label, []), box, plain.size)
             if lines and edged:
                 stroke(picture, lines, "#000000", width + 1.6, 0.45)
             if lines:
@@ -368,26 +392,28 @@ def with_outlines(plain: Image.Image, labels: np.ndarray, box: Box) -> Image.Ima
     return picture
 
 
-def contours(mask: np.ndarray, box: Box, size: tuple[int, int]) -> list[list[tuple[float, float]]]:
-    """Closed half-level outlines of a slice's mask in picture coordinates (x, y) inside the box."""
-    from skimage.measure import find_contours
-
-    if not mask.any():
-        return []
-    (r0, r1), (c0, c1) = box.row, box.column
-    rows, columns = size[1] / (r1 - r0), size[0] / (c1 - c0)
-    # One voxel of padding closes outlines at the edge of the image; +0.5 because a pixel's centre is not its corner.
-    found = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
-    return [[((c - 0.5 - c0) * columns, (r - 0.5 - r0) * rows) for r, c in line] for line in found]
+def placed(lines: list[np.ndarray], box: Box, size: tuple[int, int]) -> list[np.ndarray]:
+    """Outlines in picture coordinates, each (n, 2) x and y; the picture shows the box and has this size."""
+    corner = np.array([box.row[0], box.column[0]])
+    scale = np.array([size[1] / (box.row[1] - box.row[0]), size[0] / (box.column[1] - box.column[0])])
+    # +0.5 because a pixel's centre is not its corner.
+    return [((line + 0.5 - corner) * scale)[:, ::-1] for line in lines]
 
 
-def stroke(picture: Image.Image, lines, ink: str, width: float, opacity: float) -> None:
-    large = Image.new("L", (picture.width * _SUPER, picture.height * _SUPER), 0)
+def stroke(picture: Image.Image, lines: list[np.ndarray], ink: str, width: float, opacity: float) -> None:
+    """Draw lines into a picture; only the part that they reach is touched."""
+    reach = width / 2 + 2
+    low = np.maximum(np.floor(np.min([line.min(0) for line in lines], axis=0) - reach), 0).astype(int)
+    high = np.minimum(np.ceil(np.max([line.max(0) for line in lines], axis=0) + reach), picture.size).astype(int)
+    if (high <= low).any():
+        return
+    large = Image.new("L", tuple(int(n) * _SUPER for n in high - low), 0)
     pen = ImageDraw.Draw(large)
     for line in lines:
-        points = [(x * _SUPER - 0.5, y * _SUPER - 0.5) for x, y in line]
+        points = ((line - low) * _SUPER - 0.5).ravel().tolist()
         pen.line(points, fill=round(255 * opacity), width=round(width * _SUPER), joint="curve")
-    picture.paste(Image.new("RGB", picture.size, ink), (0, 0), large.reduce(_SUPER))
+    strength = large.reduce(_SUPER)
+    picture.paste(Image.new("RGB", strength.size, ink), tuple(low.tolist()), strength)
 
 
 def _marks(pen: ImageDraw.ImageDraw, corner, size, laterality: str | None, mm_per_px: float) -> None:

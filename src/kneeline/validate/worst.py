@@ -9,7 +9,18 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from kneeline import tables
-from kneeline.report.pictures import Box, built_in_font, contours, grey_panel, pack_png, stroke, window, with_outlines
+from kneeline.report.pictures import (
+    Box,
+    built_in_font,
+    grey_panel,
+    outline,
+    outlines_of,
+    pack_png,
+    placed,
+    stroke,
+    window,
+    with_outlines,
+)  # fmt: skip
 from kneeline.validate.exhibit import Exhibit, Kind
 from kneeline.validate.measure import Case
 
@@ -70,8 +81,8 @@ def picture(exhibit: Exhibit) -> bytes:
     box = Box((0, rows), (0, columns), rows * exhibit.pixel_mm[0], columns * exhibit.pixel_mm[1])
     width, height = PANEL_PX, round(PANEL_PX * box.height_mm / box.width_mm)
     plain = grey_panel(exhibit.image, box, (width, height), *window(exhibit.image.astype(np.float32)))
-    true, found = (with_outlines(plain, labels, box) for labels in (exhibit.true, exhibit.found))
-    planted = contours(exhibit.signal, box, plain.size)
+    true, found = (with_outlines(plain, outlines_of(labels), box) for labels in (exhibit.true, exhibit.found))
+    planted = placed(outline(exhibit.signal), box, plain.size)
     if planted:
         stroke(true, planted, SIGNAL_INK, 1.5, 1.0)
     sheet = Image.new("RGB", (3 * width + 2 * _GAP, _HEAD + height), _BACK)
