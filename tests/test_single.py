@@ -71,3 +71,11 @@ def test_a_person_is_told_of_side_verdict_and_series_first(knee):
         "right knee (side from fibula), verdict review: lateral meniscus not found",
         "read: PD, 24 slices every 4 mm, pixels of 0.625 mm, echo time 18.9 ms, number 1 of 3 series found",
     ]
+
+
+def test_the_verdict_is_told_of_the_knee_and_of_no_row(knee):
+    """A column of it would be empty: its rows are those of scoring, which does not judge outlines."""
+    told = json.loads(single.as_json(knee))
+    assert told["verdict"] == "review"
+    assert "verdict" not in told["effusion"]
+    assert single.as_text(knee).count("verdict") == 1

@@ -12,8 +12,9 @@ from kneeline.errors import UsageError
 from kneeline.tables import Row
 from kneeline.volume import Volume, write_volume
 
-# Columns of the tables that tell a knee of a study from others, and from one that a person outlined.
-_NOT_HERE = (*tables.KNEE_KEYS, "scan_id", "outlined_by")
+# Columns of the tables that tell a knee of a study from others, and from one that a person outlined; the verdict is
+# told once.
+_NOT_HERE = (*tables.KNEE_KEYS, "scan_id", "outlined_by", "verdict")
 
 
 @dataclass(frozen=True)
