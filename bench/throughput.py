@@ -39,9 +39,9 @@ def main() -> None:
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
         knee = Path(folder) / "knee"
-        shape = _in_another_process(_write_knee, knee, SMALL if arguments.small else {})
+        shape = in_another_process(write_knee, knee, SMALL if arguments.small else {})
         print(f"{arguments.knees} knees of {' x '.join(map(str, shape))} voxels\n")
-        pure = _in_another_process(_one_process, knee, Path(folder) / "pure", min(arguments.knees, 6))
+        pure = in_another_process(_one_process, knee, Path(folder) / "pure", min(arguments.knees, 6))
         header = (
             "| granularity | cores | wall s | CPU s | knees an hour | overhead % | over its own steps % | peak MB |"
         )
@@ -59,7 +59,7 @@ def main() -> None:
                 )
 
 
-def _in_another_process(work, *arguments):
+def in_another_process(work, *arguments):
     """So that its imports and its memory are not ours."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
@@ -68,7 +68,7 @@ def _in_another_process(work, *arguments):
         return pool.submit(work, *arguments).result()
 
 
-def _write_knee(folder: Path, options: dict) -> tuple[int, ...]:
+def write_knee(folder: Path, options: dict) -> tuple[int, ...]:
     from kneeline.simulate.dicom import Protocol, write_series
     from kneeline.simulate.knee import Lesion
     from kneeline.simulate.run import simulate_knee
@@ -108,10 +108,8 @@ def _one_process(knee: Path, results: Path, knees: int) -> float:
     return total
 
 
-def _run(
-    study: Path, knee: Path, knees: int, granularity: str, cores: int, footprint: bool
-) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds of all processes, peak MB of the largest."""
+def write_study(study: Path, knee: Path, knees: int, granularity: str, chunks: int) -> None:
+    """Sheets and config of a study of so many participants with this one knee."""
     rows = [
         {"participant_id": s.participant_id, "session_id": "ses-01", "laterality": "R", "path": str(knee)}
         for s in (_scan(number, knee) for number in range(knees))
@@ -121,8 +119,15 @@ def _run(
     tables.write_text(
         study / "config/config.yaml",
         "participants: config/participants.tsv\nscans: config/scans.tsv\n"
-        f"granularity: {granularity}\nchunks: {max(knees // CHUNK, cores)}\n",
+        f"granularity: {granularity}\nchunks: {chunks}\n",
     )
+
+
+def _run(
+    study: Path, knee: Path, knees: int, granularity: str, cores: int, footprint: bool
+) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds of all processes, peak MB of the largest."""
+    write_study(study, knee, knees, granularity, max(knees // CHUNK, cores))
     rule = {"step": "picture"}.get(granularity, f"process_{granularity}")
     command = [
         sys.executable, "-m", "kneeline", "run", "--directory", str(study), "--cores", str(cores),
