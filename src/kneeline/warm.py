@@ -94,6 +94,9 @@ def _identity() -> list:
 @contextlib.contextmanager
 def kept(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """Keep such a process, which ends with us; gives the environment with the name of its socket."""
+    if sys.platform == "darwin":  # its frameworks do not survive a fork once they are loaded
+        yield environment
+        return
     with contextlib.ExitStack() as stack:
         try:
             # Only this user can enter the folder, so only this user's jobs are done.
