@@ -157,6 +157,17 @@ def test_a_log_has_plain_lines_a_terminal_a_bar_and_both_pass_faults_on(results,
     assert said.rstrip().endswith("left") or "3 of 5 scans" in said.splitlines()[-1]
 
 
+def test_what_is_written_to_a_file_is_followed_to_its_end(tmp_path):
+    path = tmp_path / "said"
+    ended = iter([None, None, 1])
+    with path.open("wb", buffering=0) as said, path.open("rb") as heard:
+        said.write(b"one\ntw")
+        lines = watch.follow(heard, lambda: next(ended))
+        assert next(lines) == b"one\n"
+        said.write(b"o\nthree\nno end")
+        assert list(lines) == [b"two\n", b"three\n", b"no end"]
+
+
 def test_a_record_that_changes_is_read_again(results):
     found = status.standing(results)
     assert len(found.done) == 3

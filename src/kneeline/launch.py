@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from kneeline import progress, status, tables, warm, watch
 from kneeline.cohort.doubts import doubts
@@ -25,6 +26,7 @@ from kneeline.errors import UsageError
 from kneeline.places import new_folder
 
 _OURS = ".snakemake/kneeline.lock"
+_SAID = ".snakemake/kneeline.said"
 _LAST_FILES = ("_done.json", "_status.json", "_picture.json")
 # A file server's clock may be that much ahead of ours.
 _CLOCK_JITTER_S = 60
@@ -91,12 +93,11 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
             status.write_plan(results, [scan.scan_id for scan in scans], began)
         command = _command(call, profile, config, forced)
         # Snakemake inherits our lock: it stays held if only we are killed and Snakemake works on.
-        told = None if call.dry_run else subprocess.PIPE
         warmed = contextlib.nullcontext if call.dry_run or _goes_elsewhere(call, profile) else warm.kept
-        with warmed(_environment()) as environment:
-            process = subprocess.Popen(command, env=environment, pass_fds=(lock,), stderr=told)
+        with warmed(_environment()) as environment, _said_in(directory, call.dry_run) as (said, heard):
+            process = subprocess.Popen(command, env=environment, pass_fds=(lock,), stderr=said)
             seen = status.Standing(results, [scan.scan_id for scan in scans], began)
-            with watch.watching(seen, process.stderr) if told else contextlib.nullcontext():
+            with watch.watching(seen, watch.follow(heard, process.poll)) if heard else contextlib.nullcontext():
                 code = _wait(process)
     if code == 2:
         return 2
@@ -111,6 +112,20 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
     if call.dry_run or not table.exists():
         return 0
     return 1 if _summary(directory, table) and call.strict else 0
+
+
+@contextlib.contextmanager
+def _said_in(directory: Path, dry_run: bool) -> Iterator[tuple[IO | None, IO | None]]:
+    """A file for what Snakemake says, open to write and to read; in a dry run it speaks for itself.
+
+    A pipe would hang it at the first word that nobody hears, if only we are killed.
+    """
+    if dry_run:
+        yield None, None
+        return
+    path = directory / _SAID
+    with open(path, "wb") as said, open(path, "rb") as heard:
+        yield said, heard
 
 
 def set_aside(reason_code: str | None = None) -> Callable[[Path, list[str]], list[str]]:

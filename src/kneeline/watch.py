@@ -8,12 +8,13 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from kneeline import status
 
 _LOG_EVERY_S = 60
+_FOLLOW_S = 0.1
 # Said by Snakemake at every step of every run; its own log in .snakemake/log keeps it.
 _CHATTER = re.compile(
     r"\s*$|Select jobs to execute|Execute \d+ jobs|Using shell|Building DAG|"
@@ -24,8 +25,8 @@ _CHATTER = re.compile(
 
 
 @contextlib.contextmanager
-def watching(found: status.Standing, snakemake: IO[bytes], out=None) -> Iterator[None]:
-    """Show how the run stands, and pass on what Snakemake says, until the block ends."""
+def watching(found: status.Standing, snakemake: Iterable[bytes], out=None) -> Iterator[None]:
+    """Show how the run stands, and pass on what Snakemake says, line by line, until the block ends."""
     out = out or sys.stderr
     stop, turn = threading.Event(), threading.Lock()
     show = _draw if out.isatty() else _log
@@ -38,12 +39,27 @@ def watching(found: status.Standing, snakemake: IO[bytes], out=None) -> Iterator
     try:
         yield
     finally:
-        threads[1].join(timeout=2)  # a job that outlives Snakemake may hold its end of the pipe
+        threads[1].join(timeout=2)
         stop.set()
         threads[0].join()
 
 
-def _pass_on(snakemake: IO[bytes], out, turn: threading.Lock) -> None:
+def follow(file: IO[bytes], ended: Callable[[], object]) -> Iterator[bytes]:
+    """Lines of a file as they are written to it, until `ended` is told not to be None and all are read."""
+    rest = b""
+    while True:
+        over = ended() is not None  # asked first: what was written before is still read
+        *lines, rest = (rest + file.read()).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if over:
+            break
+        time.sleep(_FOLLOW_S)
+    if rest:
+        yield rest
+
+
+def _pass_on(snakemake: Iterable[bytes], out, turn: threading.Lock) -> None:
     for raw in snakemake:
         said = raw.decode(errors="replace")
         if not _CHATTER.match(said):

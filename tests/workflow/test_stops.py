@@ -42,8 +42,9 @@ def nobody_left(group) -> bool:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """A run stopped by SIGTERM, by Ctrl-C and by SIGKILL while a job was at work, then let finish: the folder, the
-    exit code of each and what a second run said meanwhile."""
+    """A run stopped by SIGTERM, by Ctrl-C and by SIGKILL while a job was at work, one of which `kneeline run` alone
+    is killed and Snakemake goes on, then one that finds all done: the folder, the exit code of each and what a second
+    run said meanwhile."""
     folder = real_scans(tmp_path_factory.mktemp("study"), *((f"sub-{n}", "ses-01", "R", "gone") for n in (1, 2)))
     scans = tables.read_scans(folder / "config/scans.tsv")
     log, results = folder / f"logs/process/{scans[0].scan_id}.log", folder / "results"
@@ -69,13 +70,23 @@ def stopped(tmp_path_factory):
         until(lambda: nobody_left(run.pid), "a process outlived its run")  # noqa: B023
         assert not (results / "report/report.html").exists()
         log.unlink(missing_ok=True)
+    with progress.held(results, scans[0].scan_id):
+        run = subprocess.Popen(
+            command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        until(lambda: log.exists() or run.poll() is not None, "the job never began")
+        run.kill()
+        codes["alone"] = run.wait(300)
+    until(lambda: nobody_left(run.pid), "Snakemake hung when nobody heard it any more")
+    assert (results / "report/report.html").exists()
     codes[0] = subprocess.run(command(folder), capture_output=True, check=False).returncode
     return folder, scans, codes, second
 
 
 def test_each_way_of_stopping_has_its_exit_code_and_the_last_run_finishes(stopped):
     codes = stopped[2]
-    assert codes == {signal.SIGTERM: 1, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL, 0: 0}
+    killed = -signal.SIGKILL
+    assert codes == {signal.SIGTERM: 1, signal.SIGINT: 130, signal.SIGKILL: killed, "alone": killed, 0: 0}
 
 
 def test_a_second_run_at_once_is_refused(stopped):
