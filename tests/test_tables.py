@@ -175,3 +175,14 @@ def test_every_table_is_a_codebook(table):
     assert len(set(table.header)) == len(table.header)
     assert set(table.key) <= set(table.header)
     assert all(c.meaning for c in table.columns)
+
+
+def test_two_ids_that_cannot_be_read_are_not_called_the_same(tmp_path):
+    path = tmp_path / "participants.tsv"
+    header = [column.name for column in tables.PARTICIPANTS.columns if not column.optional]
+    cells = [{"participant_id": "{}", "sex": "F"}.get(name, "n/a") for name in header]
+    path.write_text("\n".join("\t".join(row) for row in (header, *([c.format(i) for c in cells] for i in "AB"))) + "\n")
+    with pytest.raises(UsageError) as refusal:
+        tables.read_table(path, tables.PARTICIPANTS)
+    assert str(refusal.value).count("column participant_id: expected runner") == 2
+    assert "the same" not in str(refusal.value)

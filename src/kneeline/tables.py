@@ -141,17 +141,20 @@ def read_table(path: str | os.PathLike, table: Table) -> list[Row]:
         if len(values) != len(header):
             faults.append(f"line {line}: {len(values)} cells, the header has {len(header)}")
             continue
-        row = blank.copy()
+        row, sound = blank.copy(), True
         for name, value in zip(header, values, strict=True):
             try:
                 row[name] = parsers[name](value)
             except ValueError as fault:
                 faults.append(f"line {line}, column {name}: {fault}{_of_whom(header, values, table, name)}")
+                sound = sound and name not in table.key
+        rows.append(row)
+        if not table.key or not sound:  # what could not be read is not the same as another such thing
+            continue
         key = tuple(row[k] for k in table.key)
-        if table.key and key in seen:
+        if key in seen:
             faults.append(f"line {line}: the same {', '.join(table.key)} as line {seen[key]}")
         seen.setdefault(key, line)
-        rows.append(row)
     if faults:
         raise UsageError(f"{path}: {faults}")
     return rows
@@ -977,6 +980,9 @@ POWER = Table(
         Column("ci_high", "float", "upper end"),
         Column("n_simulations", "int", "simulated studies"),
         Column("n_refused", "int", "of them those in which the model was refused"),
+        Column("n_by_simulation", "int", "runners at which the simulation would reach the power sought", optional=True),
+        Column("n_by_simulation_low", "int", "at the upper end of the simulated power", optional=True),
+        Column("n_by_simulation_high", "int", "at the lower end", optional=True),
         Column("status", "text", "estimated or refused", allowed=("estimated", "refused"), needed=True),
         Column("method", "text", "how it was computed"),
         Column("reason", "text", "why it was refused"),

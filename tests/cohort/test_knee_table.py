@@ -109,6 +109,11 @@ def test_what_follows_is_filled_in(tmp_path):
     [
         ("participant_id\tsignal_grade\nsub-1\t1\nsub-1\t2\n", "line 3: the same participant_id, session_id"),
         ("participant_id\tsignal_grade\tbmi\nsub-1\t1\t22\n", "'bmi' (is it bmi_kg_m2?)"),
+        (
+            "participant_id\tsignal_grade\tweekly_distance_miles\nsub-1\t1\t20\n",
+            "'weekly_distance_miles' (is it weekly_distance_km? multiply miles by 1.609344)",
+        ),
+        ("participant_id\tsignal_grade\tdistance\nsub-1\t1\t20\n", "'distance' (is it weekly_distance_km or"),
         ("participant_id\tsignal_grade\tstrike\nsub-1\t1\tRFS\n", "unknown column(s) 'strike' (is it strike_style or"),
         ("participant_id\tsignal_grade\nsub-1\t4\n", "expected one of 0, 1, 2, 3, got '4' (sub-1)"),
         ("participant_id\tage_years\nsub-1\t40\n", "no knee has an outcome"),

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from kneeline import cli, tables
 from kneeline.cohort.plan import Plan, as_json, as_text, check_plan, power_rows
@@ -62,6 +63,18 @@ def test_runners_sought_reach_the_power_by_the_formula_and_no_fewer_do():
     assert row["power_formula"] >= 0.8
     fewer = power_rows(Plan(**{**vars(plan), "runners": (row["n_participants"] - 2,)}))[0]
     assert fewer["power_formula"] < 0.8
+
+
+def test_runners_by_the_simulation_rescale_what_it_showed():
+    """By hand: 80 % needs 1.96 + 0.842 standard errors; the simulation says how many so many runners have."""
+    (row,) = power_rows(Plan(MIX, (4.0,), rearfoot=0.8, knees=1, icc=0.0, simulations=40))
+    reached = 1.959964 + stats.norm.ppf(row["power_simulated"])
+    assert row["n_by_simulation"] == np.ceil(row["n_participants"] * (2.801585 / reached) ** 2)
+    assert row["n_by_simulation_low"] < row["n_by_simulation"] < row["n_by_simulation_high"]
+    text = as_text(Plan(MIX, (4.0,)), [row])
+    assert f"{row['n_by_simulation']} ({row['n_by_simulation_low']} to {row['n_by_simulation_high']})" in text
+    (given,) = power_rows(Plan(MIX, (4.0,), runners=(60,), rearfoot=0.8, knees=1, icc=0.0, simulations=2))
+    assert "n_by_simulation" not in given
 
 
 def test_a_group_that_the_analysis_would_not_compare_is_refused():

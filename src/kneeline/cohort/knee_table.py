@@ -124,10 +124,13 @@ def _step(step: str, rows: Sequence[Row]) -> Row:
 
 
 def _meant(name: str) -> str:
+    """What an unknown column may be, with how to convert it if its name gives another unit."""
     for known in KNEE_TABLE.header:
-        if units.instead_of(known, [name]):
-            return f" (is it {known}?)"
-    longer = [known for known in KNEE_TABLE.header if known.startswith(f"{name.lower()}_")]
+        if hint := units.instead_of(known, [name]):
+            advice = hint.partition("? (")[2].removesuffix(")")
+            convert = f" {advice}" if advice and not advice.startswith("rename") else ""
+            return f" (is it {known}?{convert})"
+    longer = [known for known in KNEE_TABLE.header if f"_{name.lower()}_" in f"_{known}_"]
     return f" (is it {' or '.join(longer[:3])}?)" if longer else ""
 
 

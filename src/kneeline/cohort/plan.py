@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from scipy.stats import norm
+
 from kneeline.cohort.power_simulation import Study, simulate_power
 from kneeline.errors import UsageError
 from kneeline.markdown import number, table
@@ -121,7 +123,22 @@ def _row(plan: Plan, ratio: float, runners: int, jobs: int) -> Row:
             f"; simulation: the crude cumulative logit of the analysis, knees clustered in runners, seed {plan.seed}, "
             "Wilson interval; a refused model counts as not shown"
         )
+        if not plan.runners:
+            named = {"": found.shown / found.studies, "_low": ends.high, "_high": ends.low}
+            row |= {f"n_by_simulation{end}": _rescaled(plan, runners, power) for end, power in named.items()}
     return row
+
+
+def _rescaled(plan: Plan, runners: int, power: float) -> int | None:
+    """Runners that reach the power sought if so many reach `power`: z for alpha plus z for power grows with their root.
+
+    None where the power is so near to 0 or 1 that it says nothing about it.
+    """
+    if not 0.05 < power < 0.995:
+        return None
+    sought, reached = (norm.ppf(1 - plan.alpha / 2) + norm.ppf(share) for share in (plan.power, power))
+    smallest = math.ceil(LEAST_IN_GROUP / min(plan.rearfoot, 1 - plan.rearfoot) - 1e-9)
+    return max(smallest, math.ceil(runners * (sought / reached) ** 2 - 1e-9))
 
 
 # --- how it is shown --------------------------------------------------------------------------------------------------
@@ -137,6 +154,7 @@ def as_text(plan: Plan, rows: Sequence[Row]) -> str:
     plan = check_plan(plan)
     mix = ", ".join(f"grade {grade}: {100 * share:.3g} %" for grade, share in enumerate(plan.grades))
     sought = "" if plan.runners else f"Runners for a power of {100 * plan.power:g} % by the formula.\n"
+    by_simulation = any(row.get("n_by_simulation") for row in rows)
     body = [
         [
             f"{row['odds_ratio']:g}",
@@ -145,20 +163,28 @@ def as_text(plan: Plan, rows: Sequence[Row]) -> str:
             str(row["n_knees"]),
             number(row.get("power_formula"), ".3f"),
             _simulated(row),
+            *([_by_simulation(row)] if by_simulation else []),
             _refused(row),
         ]
         for row in rows
     ]
-    header = [
-        "odds ratio", "runners", "rearfoot + other", "knees", "power, formula", "power, simulated", "refused",
-    ]  # fmt: skip
+    header = ["odds ratio", "runners", "rearfoot + other", "knees", "power, formula", "power, simulated"]
+    header += [f"runners for {100 * plan.power:g} % by the simulation, about"] if by_simulation else []
+    header += ["refused"]
     return (
         f"Power to see an association with strike at p < {plan.alpha:g}. Grades over all knees: {mix}. "
         f"{plan.knees} knee(s) a runner, "
         f"correlation {plan.icc:g}, design effect {design_effect(plan.knees, plan.icc):g}.\n{sought}\n"
         + table(header, body)
         + "\n\nThe formula takes the score test of independent knees, divided by the design effect; the simulation the "
-        "analysis' own model.\nWhere they differ, as with few runners in a group, believe the simulation.\n"
+        "analysis' own model.\nWhere they differ, as with few runners in a group, believe the simulation."
+        + (
+            " The last numbers of runners are its power rescaled, with\nits Monte-Carlo error: plan with them, and run "
+            "it again with --runners and more --simulations."
+            if by_simulation
+            else ""
+        )
+        + "\n"
     )
 
 
@@ -167,6 +193,11 @@ def _refused(row: Row) -> str:
     if row.get("n_refused"):
         return f"in {row['n_refused']} of {row['n_simulations']} studies"
     return row.get("reason") or ""
+
+
+def _by_simulation(row: Row) -> str:
+    found, low, high = (row.get(f"n_by_simulation{end}") for end in ("", "_low", "_high"))
+    return f"{found or 'n/a'} ({low or 'n/a'} to {high or 'n/a'})"
 
 
 def _simulated(row: Row) -> str:
