@@ -94,7 +94,7 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
         command = _command(call, profile, config, forced)
         # Snakemake inherits our lock: it stays held if only we are killed and Snakemake works on.
         warmed = contextlib.nullcontext if call.dry_run or _goes_elsewhere(call, profile) else warm.kept
-        with warmed(_environment()) as environment, _said_in(directory, call.dry_run) as (said, heard):
+        with warmed(_environment(directory)) as environment, _said_in(directory, call.dry_run) as (said, heard):
             process = subprocess.Popen(command, env=environment, pass_fds=(lock,), stderr=said)
             seen = status.Standing(results, [scan.scan_id for scan in scans], began)
             with watch.watching(seen, watch.follow(heard, process.poll)) if heard else contextlib.nullcontext():
@@ -249,8 +249,12 @@ def _goes_elsewhere(call: Call, profile: Path) -> bool:
     return bool(asked or executors - {"local"} or os.environ.get("SNAKEMAKE_PROFILE"))
 
 
-def _environment() -> dict[str, str]:
+def _environment(directory: Path) -> dict[str, str]:
+    cache = directory.resolve() / ".snakemake" / "cache"
     return {
+        # Snakemake copies the rules there at each run, matplotlib lists the fonts: not in the home of whoever runs it.
+        "XDG_CACHE_HOME": str(cache),
+        "MPLCONFIGDIR": str(cache / "matplotlib"),
         **os.environ,
         # The rules call `kneeline`: this one, whether or not its environment is activated.
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),

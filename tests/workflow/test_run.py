@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.ingest.faults import plant_faults
 from tests.ingest.identity import plant_identity
+from tests.ingest.trial import state
 from tests.workflow.test_plan import planned, real_scans, snakemake
 
 from kneeline import tables
@@ -50,14 +51,26 @@ def command(folder, cores, *more):
     return [sys.executable, "-m", "kneeline", "run", "--directory", str(folder), "--cores", str(cores), *more]
 
 
-def run(folder, cores, *more):
-    return subprocess.run(command(folder, cores, *more), capture_output=True, text=True, check=False)
+def run(folder, cores, *more, **environment):
+    known = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "MPLCONFIGDIR")}
+    return subprocess.run(
+        command(folder, cores, *more), capture_output=True, text=True, check=False, env=known | environment
+    )
 
 
 @pytest.fixture(scope="module")
-def undisturbed(inputs, tmp_path_factory):
+def around(inputs, tmp_path_factory):
+    """What a run should leave as it is: an empty home, an empty folder for temporary files, and the state of the
+    inputs, every byte of them."""
+    home, temporary = (tmp_path_factory.mktemp(name) for name in ("home", "temporary"))
+    root = Path(inputs[0][0][3]).parent.parent
+    return home, temporary, root, state(root)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, around, tmp_path_factory):
     folder = real_scans(tmp_path_factory.mktemp("undisturbed"), *inputs[0])
-    return folder, run(folder, 2)
+    return folder, run(folder, 2, HOME=str(around[0]), TMPDIR=str(around[1]))
 
 
 def tables_of(folder) -> dict[str, bytes]:
@@ -193,12 +206,13 @@ def test_killed_and_started_again_in_chunks_on_one_core_gives_the_same_bytes(inp
     assert (folder / page).read_bytes() == (undisturbed[0] / page).read_bytes()
 
 
-def test_the_inputs_are_left_as_they_were(inputs, undisturbed):
-    """Newer than the sheets would mean that the run touched them."""
-    started = (undisturbed[0] / "config/config.yaml").stat().st_mtime_ns
-    for row in inputs[0]:
-        for path in Path(row[3]).rglob("*"):
-            assert path.lstat().st_mtime_ns <= started
+def test_the_inputs_are_left_as_they_were_and_nothing_is_written_elsewhere(around, undisturbed):
+    home, temporary, root, before = around
+    assert len(before) > 100
+    assert state(root) == before
+    assert list(home.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in undisturbed[0].iterdir()} == {"config", "results", "logs", ".snakemake"}
 
 
 def test_no_identity_of_the_headers_in_any_result(inputs, undisturbed):
