@@ -123,7 +123,7 @@ def other_days(knee):
         replace(PLAN, angles_deg=(1.0, 2.0, -4.0), centre_mm=(-0.9, 3.0, 19.0)),
     ]
     scans = (acquire(knee, plan, 2 + number) for number, plan in enumerate(plans))
-    return [score_knee(*lying((scan.image, scan.labels)), "R") for scan in scans]
+    return [score_knee(*lying((scan.image, scan.labels)), "R", contrast="PDFS") for scan in scans]
 
 
 def test_another_day_changes_no_grade(other_days, scores):
@@ -138,7 +138,8 @@ def test_another_day_changes_no_grade(other_days, scores):
             )
             assert volume == pytest.approx(before, rel=0.08)
         for plate, before in zip(again.cartilage, scores.cartilage, strict=True):
-            assert plate["thickness_mean_mm"] == pytest.approx(before["thickness_mean_mm"], abs=0.35)
+            # Tibial plates, edge on in few thick images: 95 % of differences reach 0.6 to 0.8 (docs/validation.md).
+            assert plate["thickness_mean_mm"] == pytest.approx(before["thickness_mean_mm"], abs=0.45)
 
 
 @pytest.mark.parametrize("name", ["midline_depth_mm", "lateral_depth_mm"])
