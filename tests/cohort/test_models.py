@@ -173,6 +173,12 @@ def test_outcome_with_one_level_is_refused(fabricate, analyse, balanced):
     assert "one_level: all 48 knees have grade 0" in _rows(found, "cumulative_logit_adjusted")["rearfoot"]["reason"]
 
 
+def test_the_yes_or_no_models_say_of_whom_all_have_the_finding(fabricate, analyse, balanced):
+    knees = [fabricate.knee(i, side, 1 + i % 2, 0) for i in range(1, 49) for side in "LR"]
+    reasons = {row["reason"] for row in _rows(analyse(balanced(), knees), "firth_crude_strike").values()}
+    assert reasons == {"one_level: all 48 runners have grade 1 or more; an association needs at least two"}
+
+
 def test_all_rearfoot_runners_give_no_strike_contrast_but_distance(fabricate, analyse):
     runners = [fabricate.runner(i, strike_style="rearfoot") for i in range(1, 41)]
     rows = _rows(analyse(runners, fabricate.draw_knees(40, "L", 4)), "cumulative_logit_adjusted")

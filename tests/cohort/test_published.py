@@ -88,7 +88,11 @@ def test_changes_over_the_marathon(rows):
     assert _find(rows, "effusion, change", "sign test")["p_value"] == pytest.approx(0.0625)
     corrected = _find(rows, "effusion, change", "McNemar")
     assert (corrected["estimate"], corrected["p_value"]) == pytest.approx((3.2, 0.073638), rel=1e-4)
-    assert _find(rows, "total score, change", "Wilcoxon signed-rank, exact")["p_value"] == pytest.approx(0.5)
+    total = _find(rows, "total score, change", "Wilcoxon signed-rank V, exact")
+    assert (total["estimate"], total["p_value"]) == (3, pytest.approx(0.5))
+    for words, z, p in (("z, corrected", 1.41421, 0.157299), ("z, not corrected", 1.34164, 0.179712)):
+        row = _find(rows, "total score, change", f"Wilcoxon signed-rank {words}")
+        assert (row["estimate"], row["p_value"]) == pytest.approx((z, p), rel=1e-4)
 
 
 def test_cartilage_as_an_ordered_outcome(rows):
@@ -146,3 +150,35 @@ def test_the_table_keeps_its_contract(rows, tmp_path):
 def test_claims_are_complete_and_in_plain_words():
     assert len(CLAIMS) == 8
     assert all(claim.claim and claim.evidence and len(claim.verdict) < 60 for claim in CLAIMS)
+
+
+def test_the_figures_of_the_claims_are_those_of_the_table(rows):
+    """Every number in a claim's evidence that can be computed is the re-created one."""
+    said = {claim.claim: claim.evidence for claim in CLAIMS}
+    mucoid = said["Running brings subtle mucoid change inside the meniscus."]
+    menisci = _find(rows, "meniscus grade 1", "odds ratio, conditional", "high against low", "13")
+    assert "6 runners with high, 4 with low" in mucoid
+    assert f"Fisher p {menisci['p_value']:.2f} if both groups had 13" in mucoid
+    effusion = _find(rows, "effusion, before the marathon", "proportion, Wilson")
+    share, low, high = (round(100 * effusion[name]) for name in ("estimate", "ci_low", "ci_high"))
+    mild = said["More than half of the runners had a mild effusion."]
+    assert f"13 of 22 ({share} %, Wilson {low} to {high} %)" in mild
+    assert "18 of 20" in mild
+    transient = said["Transient lesions appear in the meniscus right after running."]
+    assert _find(rows, "meniscus grade rose from 1 to 2 after the marathon", "proportion, Wilson")["count"] == 1
+    for words in ("One of 22", "P > 0.05", "5 of 10 volunteers (1990)", "none of 5 trained runners (1991)"):
+        assert words in transient
+    cartilage = said["More kilometres go with more slight cartilage lesions."]
+    for finding, words in (
+        ("cartilage grade 1", "grade 1 in 3 and 1"),
+        ("cartilage grade 2", "grade 2 in 1 and 2"),
+        ("cartilage, any grade", "any grade in 4 and 3"),
+    ):
+        counts = [_find(rows, finding, "proportion, Wilson", group, "13")["count"] for group in ("high", "low")]
+        assert words.endswith(f"in {counts[0]} and {counts[1]}")
+        assert words in cartilage
+    heel = said["Joggers who land on the heel and run more than 32 km a week had more lesions."]
+    assert "Neither abstract has a strike variable" in heel
+    assert f"{20 * 1.609344:.1f} km" in heel
+    # None of them says that something brings about, or prevents, what was counted, but in the article's own words.
+    assert not any(word in claim.verdict for claim in CLAIMS for word in ("cause", "prove", "prevent"))

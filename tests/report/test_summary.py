@@ -23,6 +23,34 @@ def test_a_grade_is_told_by_its_share():
     assert "1 of 2 contrasts of strike and distance were refused, each with its reason." in text
 
 
+def test_both_exposures_and_the_interval_of_the_share_are_told():
+    """Not one of them only: which was told would be a choice by its figure."""
+    row = {
+        "model": "cumulative_logit_adjusted",
+        "outcome": "signal_grade",
+        "scale": "odds_ratio",
+        "status": "estimated",
+    }
+    strike = {**row, "term": "rearfoot", "estimate": 0.8, "ci_low": 0.4, "ci_high": 1.6, "p_value": 0.52}
+    product = {**strike, "term": "rearfoot:distance_per_10_km", "estimate": 9.0}
+    distance = {**row, "term": "distance_per_10_km", "status": "refused", "estimate": None}
+    share = {"outcome": "signal_grade", "level": ">=1", "unit": "knees", "group": "overall"}
+    results = Results(
+        {
+            tables.ESTIMATES.name: [product, strike, distance],
+            tables.PREVALENCE.name: [share | {"wilson_low": 0.387, "wilson_high": 0.767}],
+            tables.KNEES.name: [{"analysed": True, "signal_grade": grade} for grade in (0, 1)],
+        }
+    )
+    text = summary.what_was_found(results, {"analysis": {"primary_outcome": "signal_grade"}})
+    assert "in 1 of 2 knees (50 %, 95 % interval 39 to 77 %)" in text.replace("\xa0", " ")
+    said = (
+        "the adjusted odds ratio of a rearfoot strike against the others is 0.80 (95 % interval 0.40 to 1.60, p = 0.52)"
+    )
+    assert said in text
+    assert "the adjusted model of weekly distance was refused" in text
+
+
 def test_a_volume_is_told_by_its_median():
     text = _found("log_fluid_ml", "mean_ratio", "linear_adjusted", [{"fluid_ml": v} for v in (2.0, 6.0, 40.0)])
     assert text.startswith("The median joint fluid of 3 knees is 6\xa0mL; the adjusted ratio of geometric means of")

@@ -23,6 +23,7 @@ from kneeline.tables import Row
 DISTINCT_PER_KNOT = 5
 MANY_RUNNERS = 100
 GRID_KM = 5
+_WORDS = {"cumulative_logit": "cumulative logit", "linear": "linear model"}
 TESTS = ("distance, any association", "distance, departure from a straight line")
 
 
@@ -49,7 +50,7 @@ def dose_response(knees: Sequence[Row], outcome: str, settings: Settings) -> tup
         reason = f"{refusal.code}: {refusal.reason}"
         return [{**common, "term": term, "status": "refused", "reason": reason} for term in TESTS], []
     method = (
-        f"adjusted {kind.name.replace('_', ' ')} with a restricted cubic spline of distance, knots at "
+        f"adjusted {_WORDS[kind.name]} with a restricted cubic spline of distance, knots at "
         f"{', '.join(f'{knot:.1f}' for knot in knots)} km; runner-clustered test by T-squared, the estimate is F"
     )
     rows = []

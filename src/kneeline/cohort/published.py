@@ -165,7 +165,10 @@ def _published() -> tuple[Row, ...]:
     )
     rows += _changes()
     for finding, high, low in _BY_TRAINING:
-        rows += _proportions(EJR, finding, "all", high + low, 26, "each count is a number of runners", None)
+        assumed = "each count is a number of runners"
+        if finding == "cartilage, any grade":
+            assumed += ", and no runner was counted for both grades"
+        rows += _proportions(EJR, finding, "all", high + low, 26, assumed, None)
         rows += _by_training(finding, high, low, _EQUAL)
         rows += [_over_sizes(finding, high, low), _power(finding, high, low)]
     rows += _by_training("meniscus grade 1", 6, 4, _OTHER, note="other sizes, same counts: the direction turns round")
@@ -269,7 +272,7 @@ def _changes() -> list[Row]:
     total = signed_rank([1, 1] + [0] * 20)
     assumption = "the two increases are of equal size"
     for quantity, estimate, p_value in (
-        ("Wilcoxon signed-rank, exact p", total.v, total.exact_p),
+        ("Wilcoxon signed-rank V, exact p", total.v, total.exact_p),
         ("Wilcoxon signed-rank z, corrected for ties", total.z, total.asymptotic_p),
         ("Wilcoxon signed-rank z, not corrected for ties", total.z_without_ties, total.asymptotic_p_without_ties),
     ):

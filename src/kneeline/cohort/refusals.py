@@ -35,9 +35,7 @@ def refuse_model(data: Data, outcome: str, question: Question, settings: Setting
         return f"no_data: no knee has the outcome and every term{f' ({why})' if why else ''}"
     values = np.unique(data.y)
     if len(values) < 2:
-        word = f"grade {values[0]:g}" if OUTCOMES[outcome].kind == "graded" else "the same value"
-        who = f"all {len(data.y)} knees have" if len(data.y) > 1 else "the only knee has"
-        return f"one_level: {who} {word}; an association needs at least two"
+        return f"one_level: {_all_alike(data, outcome, values[0], family)}; an association needs at least two"
     if reason := too_few_runners(data, count_parameters(data, family)):
         return reason
     if not data.terms:
@@ -49,6 +47,15 @@ def refuse_model(data: Data, outcome: str, question: Question, settings: Setting
     if products:
         return _sparse(data, settings, joint=True)
     return None
+
+
+def _all_alike(data: Data, outcome: str, value: float, family: str) -> str:
+    """Of whom all values are the same, and which it is; yes-or-no families know grade 1 or more, Firth's runners."""
+    word = f"grade {value:g}" if OUTCOMES[outcome].kind == "graded" else "the same value"
+    if family in ("gee", "firth") and value:
+        word = "grade 1 or more"
+    unit = "runner" if family == "firth" else "knee"
+    return f"all {len(data.y)} {unit}s have {word}" if len(data.y) > 1 else f"the only {unit} has {word}"
 
 
 def nothing_left(left_out: Mapping[str, str]) -> str:

@@ -128,7 +128,7 @@ def table_one_view(found: Results) -> View:
         [
             ("variable", lambda line: words.heading(line[0][0])),
             ("shown", lambda line: (line[0][1] or "").replace("_", " ")),
-            *((group.replace("_", " "), shown(group)) for group in groups),
+            *((group.replace("non_", "non-").replace("_", " "), shown(group)) for group in groups),
             ("standardised difference, strike", difference("standardised_difference")),
             ("standardised difference, distance", difference("standardised_difference_distance")),
         ],

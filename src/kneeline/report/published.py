@@ -34,7 +34,7 @@ def counts_view(rows: Sequence[Row]) -> View:
             ("share", lambda line: Cell(words.percent(_any(line)["estimate"]), True)),
             ("95 % interval (Wilson)", lambda line: _shares(line.get(WILSON))),
             ("95 % interval (exact)", lambda line: _shares(line.get(EXACT))),
-            ("note", lambda line: _any(line)["note"] or ""),
+            ("note", lambda line: "; ".join(filter(None, (_any(line)["note"], _any(line)["assumption"])))),
         ],
         sorted(counted.values(), key=lambda line: _is_context(_any(line))),
     )

@@ -47,7 +47,7 @@ def _were(n: int, word: str) -> str:
 
 
 def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
-    """Prevalence of the primary outcome and its association with distance, or why there is none."""
+    """Prevalence of the primary outcome and its adjusted association with strike and with distance, or the refusal."""
     outcome = config["analysis"]["primary_outcome"]
     column = {"log_fluid_ml": "fluid_ml"}.get(outcome, outcome)
     known = [row[column] for row in results.analysed if row.get(column) is not None]
@@ -57,28 +57,40 @@ def what_was_found(results: Results, config: Mapping[str, Any]) -> str:
         with_it = sum(grade >= 1 for grade in known)
         text = (
             f"{_with_article(outcome_words(outcome))} of 1 or more was found in {with_it} of "
-            f"{counted(len(known), 'knee')} ({percent(with_it / len(known))})"
+            f"{counted(len(known), 'knee')} ({percent(with_it / len(known))}{_share_interval(results, outcome)})"
         )
     else:
         middle = amount(median(known), "mL" if column == "fluid_ml" else "").strip()
         text = f"The median {outcome_words(outcome)} of {counted(len(known), 'knee')} is {middle}"
     exposures = [row for row in results[tables.ESTIMATES] if is_exposure(row)]
-    for row in exposures:
-        if row["model"].endswith("_adjusted") and row["outcome"] == outcome and row["term"].startswith("distance"):
-            if row["status"] == "estimated":
-                text += (
-                    f"; the adjusted {RATIOS[row['scale']]} of {term_words(row['term'])} a week is "
-                    f"{estimate(row['estimate'])} "
-                    f"(95 % interval {interval(row['ci_low'], row['ci_high'])}, p {_equals(row['p_value'])})"
-                )
-            else:
-                text += "; the adjusted model of weekly distance was refused"
-            break
+    adjusted = [row for row in exposures if row["model"].endswith("_adjusted") and row["outcome"] == outcome]
+    for start, of, refusal in (
+        ("rearfoot", "a rearfoot strike against the others", "foot strike"),
+        ("distance", "", "weekly distance"),
+    ):
+        row = next((row for row in adjusted if row["term"].startswith(start) and ":" not in row["term"]), None)
+        if row and row["status"] == "estimated":
+            text += (
+                f"; the adjusted {RATIOS[row['scale']]} of {of or term_words(row['term']) + ' a week'} is "
+                f"{estimate(row['estimate'])} "
+                f"(95 % interval {interval(row['ci_low'], row['ci_high'])}, p {_equals(row['p_value'])})"
+            )
+        elif row:
+            text += f"; the adjusted model of {refusal} was refused"
     refused = sum(row["status"] == "refused" for row in exposures)
     if refused:
         asked = counted(len(exposures), "contrast")
         text += f"; {refused} of {asked} of strike and distance were refused, each with its reason"
     return text + "."
+
+
+def _share_interval(results: Results, outcome: str) -> str:
+    """Wilson's interval of the share of knees with grade 1 or more, as the analysis has it."""
+    wanted = (outcome, ">=1", "knees", "overall")
+    for row in results[tables.PREVALENCE]:
+        if (row["outcome"], row["level"], row["unit"], row["group"]) == wanted and row["wilson_low"] is not None:
+            return f", 95 % interval {percent(row['wilson_low'])[:-2]} to {percent(row['wilson_high'])}"
+    return ""
 
 
 def _with_article(words: str) -> str:

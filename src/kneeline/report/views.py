@@ -86,7 +86,11 @@ def grade_cell(grade: int | None) -> Cell:
 
 
 def fixed(value: float | None, form: str) -> Cell:
-    return Cell(MISSING if value is None else format(value, form).replace("-", "−"), True)
+    """A number in this form; what rounds to nothing has no sign."""
+    if value is None:
+        return Cell(MISSING, True)
+    shown = format(value, form)
+    return Cell((shown if float(shown) else shown.removeprefix("-")).replace("-", "−"), True)
 
 
 def ml(mm3: float | None) -> float | None:

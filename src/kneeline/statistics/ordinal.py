@@ -213,7 +213,8 @@ def _climb_or_tell(cuts: _Cuts, start: np.ndarray, names: Sequence[str], n_thres
 def separation_refusal(terms: Sequence[str]) -> Refusal:
     return Refusal(
         "separation",
-        f"the outcome is separated by {', '.join(terms)}: no finite estimate exists; see the penalised (Firth) model",
+        f"the outcome is separated by {', '.join(terms)}: no finite estimate exists; "
+        "see the models of grade 1 or more, penalised or exact where data are sparse",
     )
 
 
