@@ -1,7 +1,7 @@
 """Planted cartilage defects and marrow lesions on simulated fat-suppressed images, read by true labels and by the
 network's.
 
-    python bench/defects_network.py --knees 24 --seed 779
+    python bench/defects_network.py --knees 20 --seed 779
 
 Every knee is read intact and with a round pit in each plate that has room and a lesion in femur, tibia and patella.
 Sizes, depths and the brightness of fluid take turns: the echo time is what makes fluid, on average over people, so many
@@ -48,7 +48,7 @@ class Read:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--knees", type=int, default=24)
+    parser.add_argument("--knees", type=int, default=20)
     parser.add_argument("--seed", type=int, default=779)
     parser.add_argument("--contrast", choices=("PDFS", "T2FS"), default="PDFS")
     parser.add_argument("--fluid", type=float, nargs="+", default=FLUID, help="times as bright as cartilage, in turn")

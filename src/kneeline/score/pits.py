@@ -21,7 +21,7 @@ from kneeline.score.frame import FAT_SUPPRESSED, Knee, deeper_than, thinned, thi
 from kneeline.volume import Volume
 
 # Fluid must be this many times as bright as cartilage. Project decision.
-MIN_RATIO = 1.3
+MIN_RATIO = 1.2
 # A pit has come this far on the way from cartilage to fluid (a thick slice rarely holds fluid alone), and is brighter
 # than cartilage by this many of its SDs, of noise and of patches of sound tissue: where fluid is little brighter, that
 # share of the way is only one or two of them, and intact plates would be opened. Project decisions, by what they find
