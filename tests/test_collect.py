@@ -14,6 +14,16 @@ def finished(results, scan_id, laterality, volume, status="ok", **more):
         results / "ingest" / f"{scan_id}_series.tsv", [{"scan_id": scan_id, "series": 1, "chosen": True}], tables.SERIES
     )
     if status == "ok":
+        for table in (
+            tables.QUALITY,
+            tables.SEGMENT,
+            tables.MENISCUS,
+            tables.EXTRUSION,
+            tables.CARTILAGE,
+            tables.MARROW,
+        ):
+            folder, name = table.name.split("/")
+            tables.write_table(results / folder / f"{scan_id}_{name}.tsv", [], table)
         row = {**key, "fluid_ml": volume, "pouch_in_view": True}
         tables.write_table(results / "score" / f"{scan_id}_effusion.tsv", [row], tables.EFFUSION)
 
@@ -55,3 +65,11 @@ def test_a_scan_that_was_never_finished_is_an_error_not_a_gap(tmp_path):
 def test_no_scan_gives_tables_with_headers(tmp_path):
     assert collect([], tmp_path) == []
     assert (tmp_path / "score/meniscus.tsv").read_text() == "\t".join(tables.MENISCUS.header) + "\n"
+
+
+def test_a_table_that_somebody_removed_is_missed(tmp_path):
+    finished(tmp_path, "a", "L", 1.0)
+    gone = tmp_path / "score/a_marrow.tsv"
+    gone.unlink()
+    with pytest.raises(UsageError, match="a_marrow.tsv: is gone, though its scan came through; `kneeline run` makes"):
+        collect([scan("a")], tmp_path)

@@ -1,10 +1,13 @@
 import math
+import os
 
+import numpy as np
 import pytest
 
 from kneeline import tables
 from kneeline.errors import UsageError
 from kneeline.tables import Column, Table
+from kneeline.volume import Volume, write_volume
 
 SMALL = Table(
     "small",
@@ -186,3 +189,17 @@ def test_two_ids_that_cannot_be_read_are_not_called_the_same(tmp_path):
         tables.read_table(path, tables.PARTICIPANTS)
     assert str(refusal.value).count("column participant_id: expected runner") == 2
     assert "the same" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("write", ["table", "volume"])
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch, write):
+    """Else a power cut may leave the name on an empty file."""
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append(("on the disk", os.path.realpath(f"/proc/self/fd/{fd}"))))
+    monkeypatch.setattr(os, "replace", lambda old, new: done.append(("named", str(old))))
+    if write == "table":
+        tables.write_table(tmp_path / "t.tsv", [], tables.SCANS)
+    else:
+        write_volume(tmp_path / "v.nii.gz", Volume(np.zeros((2, 2, 2), np.uint8), np.eye(4)))
+    assert [what for what, _ in done] == ["on the disk", "named"]
+    assert done[0][1] == done[1][1]

@@ -5,15 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from kneeline import tables
+from kneeline.errors import UsageError
 from kneeline.tables import Row, Scan, Table
 
 _QUARANTINED = "quarantined"
+# What not every scan has.
+_OPTIONAL = ("edit", "truth")
 
 
 def collect(scans: list[Scan], results: Path) -> list[Row]:
     """Write the collected tables of all stages under `results`; return the rows of ingest/scans.
 
     A knee that two scans turn out to show keeps the first in the order of the scans table; the others are set aside.
+
+    Raises
+    ------
+    UsageError
+        If a file of a scan that came through is gone: its rows would be missing without a word.
     """
     results = Path(results)
     found = [tables.read_status(results / "score", scan.scan_id) for scan in scans]
@@ -49,8 +57,11 @@ def _rows(folder: Path, scan_ids: list[str], suffix: str, table: Table) -> list[
     found = []
     for scan_id in scan_ids:
         path = folder / f"{scan_id}_{suffix}.tsv"
-        if path.exists():
-            found += [{name: row[name] for name in table.header} for row in tables.read_table(path, table)]
+        if not path.exists():
+            if suffix in _OPTIONAL:
+                continue
+            raise UsageError(f"{path}: is gone, though its scan came through; `kneeline run` makes it again")
+        found += [{name: row[name] for name in table.header} for row in tables.read_table(path, table)]
     return found
 
 

@@ -165,15 +165,15 @@ def profile_folder(name: str, directory: Path) -> Path:
 
 
 def _stale(scans: list[tables.Scan], results: Path, look: bool, viewer: bool) -> dict[str, str | None]:
-    """Scans that are done, or partly done, from what is no longer so, with the step to begin at."""
-    found = {}
+    """Scans that are done, or partly done, from what is no longer so or with a file gone, and the step to begin at."""
+    found, names, order = {}, progress.present(results), list(progress.LAST)
     known = {path.name for path in (results / progress.FOLDER).glob("*_steps.json")}
     for scan in scans:
         if progress.record_path(results, scan.scan_id).name in known:
             record = progress.read_record(results, scan.scan_id)
-            step = progress.stale_step(record, scan, look, viewer)
-            if step:
-                found[scan.scan_id] = step
+            steps = progress.stale_step(record, scan, look, viewer), progress.lost_step(record, names)
+            if any(steps):
+                found[scan.scan_id] = min(filter(None, steps), key=order.index)
     return found
 
 

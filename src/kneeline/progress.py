@@ -27,6 +27,12 @@ LAST = {
     "score": "score/{scan}_status.json",
     "report": "report/{scan}_picture.json",
 }
+# What each step leaves of a scan that came through. Somebody may tidy up; a table would then be short of rows.
+LEFT = {
+    "ingest": ("image.nii.gz", "image.json", "series.tsv", "quality.tsv"),
+    "segment": ("dseg.nii.gz", "structures.tsv"),
+    "score": ("meniscus.tsv", "extrusion.tsv", "effusion.tsv", "cartilage.tsv", "marrow.tsv"),
+}
 
 
 # --- records ----------------------------------------------------------------------------------------------------------
@@ -92,6 +98,24 @@ def stale_step(record: dict[str, Any], scan: Scan, look: bool, viewer: bool = Tr
         if any(done["needs"].get(name) != value for name, value in now.items()):
             return step
     return None
+
+
+def present(results: Path) -> dict[str, set[str]]:
+    """Names of all files of each step: one listing each, not a question a file."""
+    found = {step: set() for step in LEFT}
+    for step, names in found.items():
+        with contextlib.suppress(FileNotFoundError):
+            names.update(os.listdir(Path(results) / step))
+    return found
+
+
+def lost_step(record: dict[str, Any], names: dict[str, set[str]]) -> str | None:
+    """The first step of a scan that came through of which a file is gone; `names` as `present` gives them."""
+    if (record["outcome"] or {}).get("status") != "ok":
+        return None
+    done = (step for step in LEFT if step in record["steps"])
+    gone = (step for step in done if any(f"{record['scan_id']}_{end}" not in names[step] for end in LEFT[step]))
+    return next(gone, None)
 
 
 def edit_of(step: str, scan: Scan) -> dict[str, str | None]:

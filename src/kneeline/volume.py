@@ -244,11 +244,14 @@ def write_array(path: str | os.PathLike, array: np.ndarray, affine: np.ndarray) 
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         # No file name and no time in the gzip header: equal volumes give equal files.
-        with open(partial, "wb") as raw, gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:
-            packed.write(header.binaryblock.ljust(_DATA_OFFSET, b"\0"))
-            # By slabs along the slowest axis of the file: a copy of the whole as bytes would double the memory.
-            for slab in np.moveaxis(array, -1, 0):
-                packed.write(slab.astype(header.get_data_dtype(), copy=False).tobytes(order="F"))
+        with open(partial, "wb") as raw:
+            with gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:
+                packed.write(header.binaryblock.ljust(_DATA_OFFSET, b"\0"))
+                # By slabs along the slowest axis of the file: a copy of the whole as bytes would double the memory.
+                for slab in np.moveaxis(array, -1, 0):
+                    packed.write(slab.astype(header.get_data_dtype(), copy=False).tobytes(order="F"))
+            raw.flush()
+            os.fsync(raw.fileno())  # before the rename, as `tables.write_bytes` does
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
