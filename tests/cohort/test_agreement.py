@@ -380,3 +380,30 @@ def test_the_stage_compares_grades_of_every_table_and_values(fabricate, analyse)
     bias = _find(found, "bias", structure="fluid_ml")
     assert (bias["estimate"], bias["n"], bias["n_participants"]) == (pytest.approx(-0.5), 8, 8)
     assert "from 200 resamples of 8 runners, seed 2006" in _find(found, "icc_a1", structure="fluid_ml")["method"]
+
+
+def test_three_readers_who_never_read_the_same_knee():
+    """Each two share knees, all three none: what needs all is refused, what may miss readings is given."""
+    knees = [_knee(i, side, i % 4) for i in range(12) for side in "LR"]
+    pairs = (("anna", "ben"), ("ben", "cleo"), ("cleo", "anna"))
+    readings = [_reading(knee, knee["effusion_grade"], who) for i, knee in enumerate(knees) for who in pairs[i % 3]]
+    agreement, _ = compare_raters(knees, readings)
+    everybody = {row["statistic"]: row for row in agreement if row["comparison"] == ALL_READERS}
+    assert (everybody["krippendorff_alpha_ordinal"]["estimate"], everybody["krippendorff_alpha_ordinal"]["n"]) == (
+        1,
+        24,
+    )
+    for name in ("conger_kappa", "icc_a1"):
+        assert (everybody[name]["n"], everybody[name].get("estimate")) == (0, None)
+        assert everybody[name]["note"] == "refused: 0 runners, fewer than 5"
+    assert "kendall_w" not in everybody
+
+
+def test_kendalls_w_counts_the_runners_whom_all_have_read():
+    rng = np.random.default_rng(3)
+    knees = [_knee(i, "L", int(rng.integers(0, 4))) for i in range(20)]
+    readings = [_reading(knee, int(rng.integers(0, 4)), who) for knee in knees for who in ("anna", "ben")]
+    readings += [_reading(knee, int(rng.integers(0, 4)), "cleo") for knee in knees[:8]]
+    agreement, _ = compare_raters(knees, readings)
+    row = _find(agreement, "kendall_w", comparison=ALL_READERS)
+    assert (row["n"], row["n_participants"]) == (8, 8)

@@ -85,16 +85,16 @@ def test_a_constant_that_few_have_does_not_empty_the_model():
     assert data.left_out["running_years"] == "constant: running_years has one value in all 1 runners who have it"
 
 
-def test_a_term_that_is_constant_among_the_complete_cases_gives_its_own_gaps_back():
-    """Sex is known of all; both have it, but all with a body mass index are men: without sex the others come back."""
+def test_a_term_that_is_constant_among_the_complete_cases_is_named():
+    """Two thirds are women, but all with a body mass index are men; and nobody comes back for that."""
     knees = [
-        _knee(participant_id=f"sub-{i}", sex="F" if bmi is None else "M", bmi_kg_m2=bmi, age_years=age)
-        for i, (bmi, age) in enumerate([(20.0, 30.0), (25.0, 40.0), (22.0, 50.0), (None, 35.0)])
+        _knee(participant_id=f"sub-{i}", sex="F" if bmi is None else "M", bmi_kg_m2=bmi, age_years=30.0 + i)
+        for i, bmi in enumerate([20.0, 25.0, 22.0, *[None] * 6])
     ]
     data = complete_cases(knees, "signal_grade", ["sex_M", "bmi_kg_m2", "age_years"], SETTINGS)
-    assert data.terms == ("bmi_kg_m2", "age_years")
+    assert (data.terms, len(data.y)) == (("bmi_kg_m2", "age_years"), 3)
     assert data.left_out == {"sex_M": "constant: sex_M has one value in all 3 runners"}
-    assert data.missing_note == "complete cases; knees left out for a missing value: bmi_kg_m2 1"
+    assert data.missing_note == "complete cases; knees left out for a missing value: bmi_kg_m2 6"
 
 
 def test_no_complete_case_is_told_as_such():

@@ -197,3 +197,18 @@ def test_without_resamples_prevalences_have_no_interval():
     assert "n_bootstrap is 0" in row["method"]
     assert row.get("ci_low") is None
     assert not any("over-imputation" in row["method"] or "rearfoot" in row["quantity"] for row in rows)
+
+
+def test_exposure_known_of_one_reader_grade_only():
+    """Strike was asked of those without a finding: the error goes with strike or not at that grade alone."""
+    knees, readings, truth = _cohort(60, 60, seed=4)
+    asked = [knee | ({"strike_style": None} if true else {}) for knee, true in zip(knees, truth, strict=True)]
+    rows = _rows(asked, readings)
+    row = _named(rows, "machine's grade at equal reader's grade, rearfoot")
+    assert (row["status"], row["n_validated"]) == ("estimated", int((truth == 0).sum()))
+    # With one grade it is the difference of the machine's mean grades.
+    machine = np.array([knee["effusion_grade"] for knee in knees])[truth == 0]
+    strike = np.array([knee["strike_style"] == "rearfoot" for knee in knees])[truth == 0]
+    joined = np.minimum(machine, 2 if (truth == 2).sum() >= 5 else 1) if (truth == 3).sum() < 5 else machine
+    assert row["estimate"] == pytest.approx(joined[strike].mean() - joined[~strike].mean(), rel=1e-6)
+    assert "sparse" in _named(rows, "sensitivity for grade 1 or more, rearfoot")["reason"]

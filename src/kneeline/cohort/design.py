@@ -105,17 +105,22 @@ class Data:
 def complete_cases(knees: Sequence[Row], outcome: str, terms: Iterable[str], settings: Settings) -> Data:
     """Knees with the outcome and every term.
 
-    A term that no knee has a value of, or that has one value among the complete cases, is left out and named: it can
-    tell nothing, and must not empty the model. A knee without a value of it stays.
+    A term that no knee has a value of, or that has one value wherever it is known, is left out and named: it can tell
+    nothing, and no knee is left out for want of it. So is one that has one value among the complete cases.
     """
     terms = tuple(terms)
     values = {outcome: _numbers(outcome_value(knee, outcome) for knee in knees)}
     values |= {term: term_column(knees, term, settings) for term in terms}
     frame = pd.DataFrame(values)
-    left_out, kept = _without_constants(frame, outcome, [knee["participant_id"] for knee in knees])
+    who = [knee["participant_id"] for knee in knees]
+    useless = _with_products(_constants(frame[frame[outcome].notna()], frame, terms, who), terms)
+    kept = frame.drop(columns=list(useless)).dropna()
     rows = [knees[i] for i in kept.index]
+    left_out = useless | _constants(kept, frame, [term for term in terms if term not in useless], who)
+    left_out = _with_products(left_out, terms)
     used = tuple(term for term in terms if term not in left_out)
-    missing = {name: int(frame[name].isna().sum()) for name in (outcome, *used) if ":" not in name}
+    counted = [name for name in (outcome, *terms) if name not in useless and ":" not in name]
+    missing = {name: int(frame[name].isna().sum()) for name in counted}
     return Data(
         kept[outcome].to_numpy(),
         kept[list(used)].to_numpy(),
@@ -127,38 +132,23 @@ def complete_cases(knees: Sequence[Row], outcome: str, terms: Iterable[str], set
     )
 
 
-def _without_constants(
-    frame: pd.DataFrame, outcome: str, runners: Sequence[str]
-) -> tuple[dict[str, str], pd.DataFrame]:
-    """Terms (columns but the outcome) that can tell nothing, with the reason, and the complete rows of all others.
+def _constants(part: pd.DataFrame, frame: pd.DataFrame, terms: Sequence[str], runners: Sequence[str]) -> dict[str, str]:
+    """Terms without two values in a part of the knees' frame, and why they can tell nothing; none of an empty part."""
+    found = {}
+    for term in terms if len(part) else ():
+        if frame[term].isna().all():
+            found[term] = f"unrecorded: no runner has a value of {term}"
+        elif part[term].nunique() < 2:
+            n = len({runners[i] for i in part.index[part[term].notna()]})
+            who = " who have it" if frame[term].isna().any() else ""
+            found[term] = f"constant: {term} has one value in all {n} runners{who}"
+    return found
 
-    No knee is left out for the sake of such a term: one recorded of few runners, all alike, would empty the model.
-    """
-    left_out: dict[str, str] = {}
-    while True:
-        left = frame.drop(columns=list(left_out))
-        kept = left.dropna()
-        terms = [name for name in left if name != outcome]
-        found = {}
-        # What has one value wherever it is known goes first, then what has one among the complete cases.
-        for part in (left[left[outcome].notna()], kept):
-            for term in terms if len(part) else ():
-                if frame[term].isna().all():
-                    found[term] = f"unrecorded: no runner has a value of {term}"
-                elif part[term].nunique() < 2:
-                    n = len({runners[i] for i in part.index[part[term].notna()]})
-                    who = "" if frame[term].notna().all() else " who have it"
-                    found[term] = f"constant: {term} has one value in all {n} runners{who}"
-            if found:
-                break
-        if not found:
-            return left_out, kept
-        left_out |= found
-        # A product goes with its parts: without one of them it has no meaning of its own.
-        for term in frame:
-            parts = [left_out[part] for part in term.split(":") if part in left_out]
-            if ":" in term and parts:
-                left_out[term] = parts[0]
+
+def _with_products(left_out: dict[str, str], terms: Sequence[str]) -> dict[str, str]:
+    """A product goes with its parts: without one of them it has no meaning of its own."""
+    parts = {term: [left_out[part] for part in term.split(":") if part in left_out] for term in terms if ":" in term}
+    return left_out | {term: why[0] for term, why in parts.items() if why}
 
 
 def by_runner(knees: Sequence[Row], outcome: str) -> list[Row]:

@@ -247,7 +247,7 @@ def _difference_rows(found: Validated, outcome: str, settings: Settings) -> Iter
         at = [row["_at"] for row in data.knees]
         reader, machine = found.reader[at], found.machine[at]
         common: Row = {**found.counts, "n_validated": len(at), "n_participants": data.n_runners, "n_knees": len(at)}
-        strata = np.column_stack([reader == t for t in np.unique(reader)[1:]]).astype(float).reshape(len(at), -1)
+        strata = (reader[:, None] == np.unique(reader)[1:]).astype(float)
         whole = "machine's grade at equal reader's grade"
         yield common | _difference(f"{whole}, {term}", "mean_difference", machine, strata, term, data, settings)
         if term == "rearfoot":
@@ -294,7 +294,8 @@ def _difference(
 
 def _varies(y: np.ndarray, strata: np.ndarray) -> bool:
     """Whether y (n,) differs within any level of the strata (n, levels - 1)."""
-    return any(np.ptp(y[(strata == level).all(axis=1)]) > 0 for level in np.unique(strata, axis=0))
+    levels = np.unique(strata, axis=0) if strata.shape[1] else strata[:1]
+    return any(np.ptp(y[(strata == level).all(axis=1)]) > 0 for level in levels)
 
 
 # --- odds ratios ------------------------------------------------------------------------------------------------------

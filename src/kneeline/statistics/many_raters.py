@@ -115,7 +115,7 @@ def conger_features(ratings: np.ndarray, q: int) -> np.ndarray:
     given = (ratings[:, :, None] == np.arange(q)).astype(float)
     m, counts = ratings.shape[1], given.sum(axis=1)
     agree = (counts * (counts - 1)).sum(axis=1) / (m * (m - 1))
-    return np.column_stack([np.ones(len(ratings)), agree, given.reshape(len(ratings), -1)]) * complete[:, None]
+    return np.column_stack([np.ones(len(ratings)), agree, given.reshape(len(ratings), m * q)]) * complete[:, None]
 
 
 def conger(sums: np.ndarray, raters: int) -> np.ndarray:
