@@ -2,9 +2,12 @@
 
 import http.client
 import json
+import os
 import re
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -102,6 +105,27 @@ def test_what_is_no_answer_is_not_kept(server, anna):
         assert ask(server, at, "POST", body)[0] == status
     assert ask(server, f"/{server.token}/answers/ffffffff", "POST", b"{}")[0] == 404
     assert json.loads(ask(server, f"/{server.token}/answers")[1]) == {}
+
+
+def test_a_comment_that_ends_in_half_an_emoji_does_not_stop_the_answers(server, anna):
+    case = anna.key[1]["case_id"]
+    comment = {"comment": {"value": "good \ud83e", "at": 5, "first": 5}}
+    at = f"/{server.token}/answers"
+    assert ask(server, f"{at}/{case}", "POST", json.dumps(comment).encode())[0] == 204
+    status, text = ask(server, at)
+    assert (status, json.loads(text)[case]) == (200, comment)
+
+
+def test_a_request_that_is_cut_off_is_no_failure(server, anna):
+    case = anna.key[0]["case_id"]
+    head = (
+        f"POST /{server.token}/answers/{case} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 99\r\n\r\n{{"
+    )
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(head.encode() + b"Content-Length: 99\r\n\r\n{")
+    assert ask(server, f"/{server.token}/answers")[0] == 200
+    said = server.process.stdout.fileno()
+    assert not select.select([said], [], [], 0.5)[0], os.read(said, 2000)
 
 
 def test_it_listens_here_only(server):

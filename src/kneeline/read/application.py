@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from kneeline.read.journal import Journal, check_answers
 
@@ -24,13 +25,10 @@ def make_app(folder: Path, index: dict, journal: Journal, token: str, port: int)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     cases = {case["id"] for case in index["cases"]}
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-    origins = {None, *(f"http://{host}" for host in hosts)}
+    origins = {f"http://{host}" for host in hosts}
 
     def refuse(request: Request, given: str) -> Response | None:
-        if (
-            request.headers.get("host") not in hosts
-            or request.headers.get("origin", next(iter(origins))) not in origins
-        ):
+        if request.headers.get("host") not in hosts or not origins.issuperset(request.headers.getlist("origin")):
             return Response("not from here", 403, _HEADERS)
         if not secrets.compare_digest(given.encode(), token.encode()):
             return Response("no such page", 404, _HEADERS)
@@ -52,7 +50,8 @@ def make_app(folder: Path, index: dict, journal: Journal, token: str, port: int)
 
     @app.get("/{given}/answers")
     def answers(request: Request, given: str):
-        return refuse(request, given) or JSONResponse(journal.answers, 200, _HEADERS)
+        # In ASCII: half of an emoji, as a comment cut at its longest ends in, has no UTF-8.
+        return refuse(request, given) or Response(json.dumps(journal.answers), 200, _HEADERS, "application/json")
 
     @app.post("/{given}/answers/{case}")
     async def keep(request: Request, given: str, case: str):
@@ -60,10 +59,13 @@ def make_app(folder: Path, index: dict, journal: Journal, token: str, port: int)
         if no or case not in cases:
             return no or Response("no such case", 404, _HEADERS)
         body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                return Response("too long", 413, _HEADERS)
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BYTES:
+                    return Response("too long", 413, _HEADERS)
+        except ClientDisconnect:
+            return Response("cut off", 400, _HEADERS)
         try:
             given_answers = check_answers(json.loads(body))
         except (ValueError, RecursionError) as error:
