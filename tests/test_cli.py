@@ -300,3 +300,9 @@ def test_commands_to_go_on_with_can_be_pasted(tmp_path, capsys):
     assert cli.main(["simulate", "cohort", "--runners", "1", "--out", str(tmp_path / "my study's")]) == 0
     told = capsys.readouterr().out.split("run it with: ")[1]
     assert shlex.split(told) == ["kneeline", "run", "--directory", str(tmp_path / "my study's")]
+
+
+def test_a_folder_that_snakemake_would_take_for_a_pattern_is_refused(study, capsys):
+    (study / "{wildcards.scan}").mkdir()
+    assert cli.main(["run", "--directory", "{wildcards.scan}"]) == 2
+    assert "takes what stands in {} for a pattern; rename that folder" in capsys.readouterr().err

@@ -61,6 +61,10 @@ def run(call: Call, choose: Callable[[Path, list[str]], list[str]] | None = None
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such folder")
     new_folder(str(directory))
+    if re.search(r"\{.*\}", str(directory.resolve()), re.DOTALL):
+        raise UsageError(
+            f"{directory.resolve()}: Snakemake takes what stands in {{}} for a pattern; rename that folder"
+        )
     if call.cores and not (call.cores == "all" or call.cores.isdigit() and int(call.cores) > 0):
         raise UsageError(f"--cores takes a number or 'all', not {call.cores!r}")
     profile = profile_folder(call.profile, directory)
