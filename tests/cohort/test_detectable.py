@@ -24,6 +24,14 @@ def test_one_knee_a_runner_has_the_plain_power():
     assert "one knee a runner" in rows[1]["warnings"]
 
 
+def test_unequal_groups_have_less_power_than_equal_ones():
+    knees = [knee | {"strike_style": "rearfoot" if i < 15 else "forefoot"}
+             for i, knee in enumerate(_knees(20, 1, lambda i, _: i // 2 % 3))]  # fmt: skip
+    row = power_rows(knees, "signal_grade", Settings())[1]
+    assert row["estimate"] == pytest.approx(ordinal_power([0.4, 0.3, 0.3], 3, 15, 5))
+    assert "15 rearfoot and 5 other runners" in row["warnings"]
+
+
 def test_a_second_knee_that_says_the_same_adds_no_power():
     alone = power_rows(_knees(20, 1, lambda i, _: i // 2 % 3), "signal_grade", Settings())
     twice = power_rows(_knees(20, 2, lambda i, _: i // 2 % 3), "signal_grade", Settings())

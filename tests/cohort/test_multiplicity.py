@@ -35,6 +35,16 @@ def test_only_secondary_exposure_contrasts_are_adjusted():
     assert [r.get("p_adjusted") for r in rows] == [None, 0.02, None, 0.04, None, None]
 
 
+def test_the_secondary_ones_share_a_false_discovery_rate():
+    """0.01, 0.03 and 0.04: by Benjamini and Hochberg 0.03, 0.04, 0.04; Holm would give 0.03, 0.06, 0.06."""
+    rows = [
+        {"model": "cumulative_logit_adjusted", "outcome": outcome, "term": "rearfoot", "p_value": p}
+        for outcome, p in (("effusion_grade", 0.01), ("cartilage_grade", 0.04), ("marrow_grade", 0.03))
+    ]
+    adjust_p_values(rows, Settings())
+    assert [row["p_adjusted"] for row in rows] == pytest.approx([0.03, 0.04, 0.04])
+
+
 def test_co_primary_outcomes_share_their_level_contrast_by_contrast():
     settings = read_settings({"co_primary": ["effusion_grade"], "exposures": ["strike", "weekly_distance"]})
     rows = [

@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from kneeline.errors import Refusal
 from kneeline.statistics.mixed import LOGISTIC_VARIANCE, Likelihood, fit_random_intercept
@@ -102,6 +102,12 @@ def test_known_spread_and_odds_ratio_are_found():
     assert abs(fit.params[-1] - 1.0) < 3 * np.sqrt(fit.covariance[3, 3])
     # Over all runners the odds ratio is nearer to 1 than within one.
     assert 0 < fit.without.params[-1] < fit.params[-1]
+
+
+def test_no_spread_is_tested_at_the_edge():
+    """Twice the difference of R's two log-likelihoods of the wine data, held against half a chi-square."""
+    fit = fit_random_intercept(BITTER, WARM_CONTACT, ["warm", "contact"], JUDGE)
+    assert fit.spread_p() == pytest.approx(chi2.sf(2 * (86.49192 - 81.53246), 1) / 2, rel=1e-4)
 
 
 def _rows(drawn):
