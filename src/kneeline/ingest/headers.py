@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,6 +43,8 @@ MR_CLASSES = ("1.2.840.10008.5.1.4.1.1.4", *ENHANCED_CLASSES)
 DEFLATED = "1.2.840.10008.1.2.1.99"
 DICOMDIR = "1.2.840.10008.1.3.10"
 _HEAD = 16384
+# Values up to this length are remembered.
+_SHORT = 64
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = 0x7FE00010
 # Those of floating point, too. A set: comparing one tag with another costs more than all else that is done with it.
@@ -132,10 +134,32 @@ def value_of(dataset: Any, keyword: str, default: Any = None) -> Any:
             return default
         if isinstance(raw.value, bytes) and len(raw.value) > MAX_VALUE_BYTES:
             return _large_value(dataset, raw, keyword, default)
-        value = dataset[tag].value
+        if (
+            raw.is_raw
+            and isinstance(raw.value, bytes)
+            and len(raw.value) <= _SHORT
+            and not keyword.endswith("Sequence")
+        ):
+            value = _converted(raw._replace(value_tell=0), _charset(dataset))
+        else:
+            value = dataset[tag].value
     except Exception:  # a damaged value can fail in many ways inside the parser
         return default
     return default if value is None or isinstance(value, str) and not value.strip() else value
+
+
+@lru_cache(maxsize=1 << 14)
+def _converted(raw: Any, charset: tuple[str, ...]) -> Any:
+    """The value of an element as pydicom reads it: most are the same in all files of a series, and cost more than all
+    else that is done with a header. Nobody changes them."""
+    from pydicom.dataelem import convert_raw_data_element
+
+    return convert_raw_data_element(raw, encoding=list(charset)).value
+
+
+def _charset(dataset: Any) -> tuple[str, ...]:
+    names = dataset.original_character_set or "iso8859"
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from kneeline.ingest.headers import File
 
@@ -13,8 +14,13 @@ _LONGEST = 2000
 
 def words_in(text: object) -> list[str]:
     """Runs of letters and digits, upper case, without accents: "Sag PD-fs_Li" is SAG, PD, FS, LI."""
-    plain = unicodedata.normalize("NFKD", str(text or "")[:_LONGEST]).encode("ascii", "ignore").decode().upper()
-    return re.findall(r"[A-Z0-9]+", plain)
+    return list(_words(str(text or "")[:_LONGEST]))
+
+
+@lru_cache(maxsize=256)  # the files of a series have the same texts
+def _words(text: str) -> tuple[str, ...]:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().upper()
+    return tuple(re.findall(r"[A-Z0-9]+", plain))
 
 
 def series_words(file: File) -> set[str]:
