@@ -10,7 +10,7 @@ from kneeline import cli, tables
 from kneeline.cohort.plan import Plan, as_json, as_text, check_plan, power_rows
 from kneeline.cohort.power_simulation import Study, draw_grades, latent_correlation, simulate_power
 from kneeline.errors import UsageError
-from kneeline.statistics.power import clustered_power, design_effect, ridit_icc
+from kneeline.statistics.power import clustered_power, design_effect, ordinal_power, ridit_icc
 
 MIX = (0.5, 0.3, 0.15, 0.05)
 
@@ -63,6 +63,15 @@ def test_runners_sought_reach_the_power_by_the_formula_and_no_fewer_do():
     assert row["power_formula"] >= 0.8
     fewer = power_rows(Plan(**{**vars(plan), "runners": (row["n_participants"] - 2,)}))[0]
     assert fewer["power_formula"] < 0.8
+
+
+def test_two_knees_that_are_alike_count_less_in_the_formula():
+    """60 runners, 48 and 12, two knees each at a correlation of 0.5: 64 and 16 independent knees."""
+    (row,) = power_rows(Plan(MIX, (3.0,), runners=(60,), rearfoot=0.8, knees=2, icc=0.5, simulations=0))
+    assert (row["n_rearfoot"], row["n_other"], row["n_knees"], row["design_effect"]) == (48, 12, 120, 1.5)
+    assert row["power_formula"] == pytest.approx(ordinal_power(MIX, 3, 64, 16))
+    (alone,) = power_rows(Plan(MIX, (3.0,), runners=(60,), rearfoot=0.8, knees=2, icc=0.0, simulations=0))
+    assert alone["power_formula"] == pytest.approx(ordinal_power(MIX, 3, 96, 24))
 
 
 def test_runners_by_the_simulation_rescale_what_it_showed():

@@ -57,3 +57,19 @@ def test_undefined_and_lopsided_replicates_are_refused():
         bca_interval(0.0, values, np.array([-1.0, 1.0]))
     with pytest.raises(Refusal, match="same side"):
         bca_interval(2.0, np.linspace(-1, 1, 200), np.array([-1.0, 1.0]))
+
+
+def test_the_interval_of_few_runners_is_taken_at_students_level():
+    """Of the mean of eight symmetric values: quantiles of a resampling written apart, at sqrt(8/7) t on 7 df."""
+    from scipy import stats
+
+    from kneeline.statistics.resampled import Resampling, interval
+
+    half = np.array([0.937, 2.271, 4.113, 7.029])
+    values = np.r_[-half, half]
+    means = values[np.random.default_rng(8).integers(0, 8, (60_000, 8))].mean(axis=1)
+    reach = stats.t.ppf(0.975, 7) * (8 / 7) ** 0.5
+    expected = np.quantile(means, stats.norm.cdf([-reach, reach]))
+    sums = np.column_stack([np.ones(8), values])
+    found = interval(sums, lambda s: s[..., 1] / s[..., 0], Resampling(60_000, 1))
+    assert found == pytest.approx(tuple(expected), rel=0.03)

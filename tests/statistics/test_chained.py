@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from kneeline.statistics.chained import Incomplete, impute
+from kneeline.statistics.chained import DONORS, Incomplete, impute
 
 
 def _gaps(values, share, seed):
@@ -88,3 +88,13 @@ def test_a_separated_variable_gets_finite_draws():
     completed = impute(Incomplete(values, (False, True), np.zeros((40, 1))), m=20, seed=2)
     assert completed[:, 3, 1].mean() < 0.3
     assert completed[:, 35, 1].mean() > 0.7
+
+
+def test_matching_carries_the_uncertainty_of_the_regression():
+    """One value is missing among forty: matched to the fitted line alone, it could only be one of DONORS."""
+    rng = np.random.default_rng(5)
+    x = np.linspace(-1, 1, 40)
+    values = (2 * x + rng.normal(size=40))[:, None]
+    values[20] = np.nan
+    sets = impute(Incomplete(values, (False,), x[:, None]), 80, seed=1)
+    assert len(set(sets[:, 20, 0])) > DONORS + 2
