@@ -305,4 +305,4 @@ def test_commands_to_go_on_with_can_be_pasted(tmp_path, capsys):
 def test_a_folder_that_snakemake_would_take_for_a_pattern_is_refused(study, capsys):
     (study / "{wildcards.scan}").mkdir()
     assert cli.main(["run", "--directory", "{wildcards.scan}"]) == 2
-    assert "takes what stands in {} for a pattern; rename the folder" in capsys.readouterr().err
+    assert "takes what stands in {} for a pattern; rename that folder" in capsys.readouterr().err
