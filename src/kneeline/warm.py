@@ -27,12 +27,12 @@ from pathlib import Path
 
 VARIABLE = "KNEELINE_WARM"
 
-# All that the steps of a scan import, at once or when they come to it, but for ONNX Runtime: that starts a thread when
-# it is imported, and a process of several threads should not be forked.
+# All that the steps of a scan import, at once or when they come to it. None of it may start a thread: a process of
+# several should not be forked. (ONNX Runtime does not, since `kneeline` keeps it from telling its maker how it fares.)
 NEEDED = (
     "kneeline.chain", "kneeline.workers", "kneeline.edit.registry", "kneeline.simulate.run", "kneeline.ingest.run",
     "kneeline.segment.run", "kneeline.score.run", "kneeline.report.pictures", "pydicom.pixels", "nibabel", "SimpleITK",
-    "skimage.measure", "skimage.morphology",
+    "skimage.measure", "skimage.morphology", "onnxruntime",
 )  # fmt: skip
 _LENGTH = struct.Struct("<I")
 _REQUEST_S = 10.0
