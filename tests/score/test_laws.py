@@ -138,8 +138,9 @@ def test_another_day_changes_no_grade(other_days, scores):
             )
             assert volume == pytest.approx(before, rel=0.08)
         for plate, before in zip(again.cartilage, scores.cartilage, strict=True):
-            # Tibial plates, edge on in few thick images: 95 % of differences reach 0.6 to 0.8 (docs/validation.md).
-            assert plate["thickness_mean_mm"] == pytest.approx(before["thickness_mean_mm"], abs=0.45)
+            # Tibial plates lie edge on in few thick images: 95 % of differences reach 0.6 to 0.8 (docs/validation.md).
+            limit = 0.45 if "tibial" in plate["plate"] else 0.1
+            assert plate["thickness_mean_mm"] == pytest.approx(before["thickness_mean_mm"], abs=limit)
 
 
 @pytest.mark.parametrize("name", ["midline_depth_mm", "lateral_depth_mm"])
