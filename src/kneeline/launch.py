@@ -27,7 +27,7 @@ from kneeline.places import new_folder
 
 _OURS = ".snakemake/kneeline.lock"
 _SAID = ".snakemake/kneeline.said"
-_LAST_FILES = ("_done.json", "_status.json", "_picture.json")
+_LAST_FILES = ("_truth.tsv", "_done.json", "_status.json", "_picture.json")
 # A file server's clock may be that much ahead of ours.
 _CLOCK_JITTER_S = 60
 _LONG_AGO = 946684800  # the year 2000
@@ -207,7 +207,7 @@ def drop_times_to_come(results: Path, now: float) -> int:
     than what it is made from: else tables made before the clock went wrong would pass for newer than what it left.
     """
     times, ahead = {}, 0
-    for folder in ("ingest", "segment", "score", "cohort", "report", progress.FOLDER):
+    for folder in ("", "simulate", "ingest", "segment", "score", "cohort", "report", progress.FOLDER):
         with contextlib.suppress(FileNotFoundError), os.scandir(Path(results) / folder) as listing:
             for entry in listing:
                 place = _place_in_chain(folder, entry.name)
@@ -223,7 +223,7 @@ def _place_in_chain(folder: str, name: str) -> int | None:
     """Higher for what is made later; None for what no rule declares."""
     if name.startswith("sub-") and not name.endswith(_LAST_FILES):
         return None
-    order = [*progress.LAST, progress.FOLDER, "tables", "cohort", "page"]
+    order = ["simulate", *progress.LAST, progress.FOLDER, "tables", "cohort", "page"]
     if not name.startswith("sub-"):
         folder = {"report": "page"}.get(folder, folder if folder in ("cohort", progress.FOLDER) else "tables")
     return order.index(folder)

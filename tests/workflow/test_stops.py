@@ -148,6 +148,26 @@ def test_what_was_made_while_the_clock_was_ahead_is_not_older_news_than_tables_m
     assert jobs == {"collect": 1, "cohort": 1, "report": 1, "all": 1, "total": 4}
 
 
+def test_scans_of_the_night_are_added_and_the_others_not_touched(stopped):
+    folder, scans, _, _ = stopped
+    results, sheet = folder / "results", folder / "config/scans.tsv"
+    before = {path: path.stat().st_mtime_ns for path in results.rglob(f"{scans[0].participant_id}*")}
+    assert len(before) > 5
+    rows = tables.read_table(sheet, tables.SCANS)
+    tables.write_table(sheet, [*rows, rows[0] | {"participant_id": "sub-3"}], tables.SCANS)
+    people = folder / "config/participants.tsv"
+    runners = tables.read_table(people, tables.PARTICIPANTS)
+    tables.write_table(people, [*runners, runners[0] | {"participant_id": "sub-3"}], tables.PARTICIPANTS)
+    for path in (sheet, people):  # written where the clock is ahead
+        os.utime(path, (time.time() + 86400,) * 2)
+    out = subprocess.run(command(folder), capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    found = tables.read_table(results / "ingest/scans.tsv", tables.INGEST_SCANS)
+    assert [row["participant_id"] for row in found] == ["sub-1", "sub-2", "sub-3"]
+    assert "sub-3" in (results / "report/report.html").read_text(encoding="utf-8")
+
+
 def test_a_folder_that_allows_no_writing_is_refused_before_anything_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(errors.UsageError, match="allows no writing"):

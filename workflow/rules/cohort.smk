@@ -16,8 +16,6 @@ rule resolve_config:
 rule cohort:
     input:
         config="results/config.json",
-        participants=settings["participants"],
-        readings=settings["readings"] or [],
         scans="results/ingest/scans.tsv",
         meniscus="results/score/meniscus.tsv",
         effusion="results/score/effusion.tsv",
@@ -68,6 +66,8 @@ rule cohort:
     conda:
         "../envs/kneeline.yaml"
     params:
+        participants=sheet_digest("participants"),
+        readings=sheet_digest("readings"),
         version=VERSIONS["cohort"],
     retries: 1
     shell:

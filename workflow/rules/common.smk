@@ -1,6 +1,8 @@
 # What the rules share: the checked config and the scans. Nothing heavy is imported, and no scan's files are looked at:
 # `kneeline run` compares them with what was read, before it starts Snakemake.
+import hashlib
 import json
+from pathlib import Path
 
 from kneeline import progress, steps, tables
 from kneeline.config import check_config
@@ -39,6 +41,13 @@ def of_all_scans(step):
         return list(dict.fromkeys(progress.output_of(settings, scan, step) for scan in SCANS))
 
     return outputs
+
+
+def sheet_digest(name):
+    """Of a sheet that a person writes: a change of it reruns what reads it. It is no input of a rule, since Snakemake
+    ends a run in which an input's time is to come, as when a file server's clock is ahead."""
+    path = Path(settings[name] or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
 
 
 def scan_row(wildcards):

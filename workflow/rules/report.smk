@@ -2,7 +2,6 @@ rule report:
     input:
         cohort=rules.cohort.output,
         config="results/config.json",
-        readings=settings["readings"] or [],
         tables=rules.collect.output,
         pictures=of_all_scans("report"),
     output:
@@ -19,6 +18,7 @@ rule report:
     conda:
         "../envs/kneeline.yaml"
     params:
+        readings=sheet_digest("readings"),
         version=VERSIONS["report"],
     retries: 1
     shell:
