@@ -1,13 +1,15 @@
 """Knees per hour of the whole chain, what dominates it, and what the workflow costs on top, at each granularity.
 
     python bench/throughput.py [--knees 8] [--small] [--cores 1 2] [--granularity scan chunk] [--footprint]
+                               [--refused 0]
 
 One simulated knee is written as DICOM and listed under so many participants. `one process` takes them through the
 chain one after another and gives the CPU seconds of each step without imports: the pure work. The runs are `kneeline
 run` up to the last scan, all their processes together. Overhead is their CPU seconds over the pure work, and, beside
 it, over what the steps themselves spent in that very run (as the scans' records say), which also holds on a machine
 that does other things meanwhile. `--small` takes 20 x 144 x 144 voxels instead of a 2-D protocol's. Peak memory is that
-of the largest process. `--footprint` (Linux) tells memory and open files of the run's processes as it goes on.
+of the largest process. `--refused` adds scans of which nothing is there: jobs without work, for what a run of very many
+costs on top. `--footprint` (Linux) tells memory and open files of the run's processes as it goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--granularity", nargs="*", default=["scan", "chunk"])
+    parser.add_argument("--refused", type=int, default=0)
     parser.add_argument("--footprint", action="store_true")
     arguments = parser.parse_args()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -42,14 +45,14 @@ def main() -> None:
         shape = in_another_process(write_knee, knee, SMALL if arguments.small else {})
         print(f"{arguments.knees} knees of {' x '.join(map(str, shape))} voxels\n")
         pure = in_another_process(_one_process, knee, Path(folder) / "pure", min(arguments.knees, 6))
-        header = (
-            "| granularity | cores | wall s | CPU s | knees an hour | overhead % | over its own steps % | peak MB |"
-        )
-        print(f"{header}\n|{' --- |' * 8}", flush=True)
+        print("| granularity | cores | wall s | CPU s | knees an hour | overhead % | over its steps % | peak MB |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for granularity in arguments.granularity:
             for cores in arguments.cores:
                 study = Path(folder) / f"{granularity}-{cores}"
-                wall, cpu, peak = _run(study, knee, arguments.knees, granularity, cores, arguments.footprint)
+                number = arguments.knees + arguments.refused
+                write_study(study, knee, arguments.knees, granularity, max(number // CHUNK, cores), arguments.refused)
+                wall, cpu, peak = _run(study, number, granularity, cores, arguments.footprint)
                 its_own = sum(status.standing(study / "results").cpu_seconds().values())
                 over = (100 * (cpu / (work * arguments.knees) - 1) for work in (pure, its_own))
                 print(
@@ -108,11 +111,11 @@ def _one_process(knee: Path, results: Path, knees: int) -> float:
     return total
 
 
-def write_study(study: Path, knee: Path, knees: int, granularity: str, chunks: int) -> None:
-    """Sheets and config of a study of so many participants with this one knee."""
+def write_study(study: Path, knee: Path, knees: int, granularity: str, chunks: int, absent: int = 0) -> None:
+    """Sheets and config of a study of so many participants with this one knee, and so many whose scan is not there."""
     rows = [
-        {"participant_id": s.participant_id, "session_id": "ses-01", "laterality": "R", "path": str(knee)}
-        for s in (_scan(number, knee) for number in range(knees))
+        {"participant_id": s.participant_id, "session_id": "ses-01", "laterality": "R", "path": s.paths[0]}
+        for s in (_scan(number, knee if number < knees else Path("absent")) for number in range(knees + absent))
     ]
     tables.write_table(study / "config/scans.tsv", rows, tables.SCANS)
     tables.write_table(study / "config/participants.tsv", [], tables.PARTICIPANTS)
@@ -123,11 +126,8 @@ def write_study(study: Path, knee: Path, knees: int, granularity: str, chunks: i
     )
 
 
-def _run(
-    study: Path, knee: Path, knees: int, granularity: str, cores: int, footprint: bool
-) -> tuple[float, float, float]:
+def _run(study: Path, scans: int, granularity: str, cores: int, footprint: bool) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds of all processes, peak MB of the largest."""
-    write_study(study, knee, knees, granularity, max(knees // CHUNK, cores))
     rule = {"step": "picture"}.get(granularity, f"process_{granularity}")
     command = [
         sys.executable, "-m", "kneeline", "run", "--directory", str(study), "--cores", str(cores),
@@ -138,7 +138,7 @@ def _run(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )  # fmt: skip
     if footprint:
-        threading.Thread(target=_show_footprint, args=(process.pid, study / "results", knees), daemon=True).start()
+        threading.Thread(target=_show_footprint, args=(process.pid, study / "results", scans), daemon=True).start()
     told = process.stderr.read()
     _, code, used = os.wait4(process.pid, 0)
     if code:
@@ -146,7 +146,7 @@ def _run(
     return time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def _show_footprint(session: int, results: Path, knees: int) -> None:
+def _show_footprint(session: int, results: Path, scans: int) -> None:
     """Print the most that a process of each kind held, tenth by tenth of the scans, while the session lives."""
     most: dict[str, tuple[float, int]] = {}
     tenth, began = 0, time.monotonic()
@@ -157,8 +157,8 @@ def _show_footprint(session: int, results: Path, knees: int) -> None:
             held = most.get(kind, (0.0, 0))
             most[kind] = max(held[0], megabytes), max(held[1], files)
         done = sum(1 for _ in (results / "report").glob("*_picture.json"))
-        if 10 * done // knees > tenth:
-            tenth = 10 * done // knees
+        if 10 * done // scans > tenth:
+            tenth = 10 * done // scans
             cells = (f"{most.get(kind, (0, 0))[0]:.0f}, {most.get(kind, (0, 0))[1]}" for kind in _KINDS)
             print(f"| {done} | {(time.monotonic() - began) / 60:.1f} | {' | '.join(cells)} |", file=sys.stderr)
             most = {}
