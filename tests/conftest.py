@@ -1,6 +1,7 @@
-"""Shared by all tests: where the optional reference data are."""
+"""Shared by all tests: where the optional reference data are, and what every test's machine is like."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,8 @@ def no_waiting_for_the_disk():
     patch.setattr(os, "fsync", lambda descriptor: None)
     yield
     patch.undo()
+
+
+def heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would our children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

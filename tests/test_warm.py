@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kneeline import launch, progress, tables, warm
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heed_ctrl_c
 
 pytestmark = pytest.mark.skipif(not Path("/proc/locks").exists(), reason="reads /proc, which only Linux has")
 
@@ -62,7 +62,9 @@ def begun(folder, environment):
     """A job that waits for us at its scan."""
     log = folder / "log"
     with progress.held(folder / "results", SCAN), log.open("wb") as told:
-        job = subprocess.Popen(command(), cwd=folder, env=environment, stdout=told, stderr=told)
+        job = subprocess.Popen(
+            command(), cwd=folder, env=environment, stdout=told, stderr=told, preexec_fn=heed_ctrl_c
+        )  # fmt: skip
         until(lambda: waiting_for(folder / "results"), "the job never began")
         yield job
 

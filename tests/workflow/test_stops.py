@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from tests.conftest import heed_ctrl_c
 from tests.workflow.conftest import all_files
 from tests.workflow.test_plan import planned, real_scans
 
@@ -25,11 +26,6 @@ def until(true, what):
     while not true():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
-
-
-def heed_ctrl_c() -> None:
-    """What a shell starts in the background ignores it, and so would our children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def nobody_left(group) -> bool:
