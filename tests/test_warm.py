@@ -4,6 +4,7 @@ import ast
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +101,36 @@ def test_who_stops_the_job_stops_the_work(folder, environment, number, code):
         assert job.wait(120) == code
         until(lambda: not waiting_for(folder / "results"), "the work went on")
     assert files(folder / "results") == {}
+
+
+def heeds(pid, number) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (caught,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_was_told_to_stop_begins_nothing_if_the_process_dies_over_it(folder, number, code):
+    """A listener of ours takes the request and goes away when it hears the stop."""
+    where = folder / "jobs"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(where))
+        listening.listen(1)
+        environment = {**os.environ, **QUIET, warm.VARIABLE: str(where)}
+        job = subprocess.Popen(
+            command(), cwd=folder, env=environment, stderr=subprocess.DEVNULL, preexec_fn=heed_ctrl_c
+        )  # fmt: skip
+        line, _ = listening.accept()
+        with line:
+            heard = line.recv(1 << 20)
+            while b'"environment"' not in heard or not heard.endswith(b"}}"):
+                heard += line.recv(1 << 20)
+            until(lambda: heeds(job.pid, signal.SIGTERM), "it never waited for the answer")
+            job.send_signal(number)
+            assert line.recv(1) == b"T"
+    assert job.wait(120) == code
+    assert not (folder / "results").exists()
 
 
 def test_if_the_process_dies_a_job_does_its_work_itself(folder):

@@ -46,11 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _done_elsewhere(arguments, argv: Sequence[str]) -> int | None:
     """Exit code of a workflow's job of one scan, if the run that started it keeps a process for such."""
-    if not (os.environ.get("KNEELINE_WARM") and arguments.call in (_process, _simulate_scan) and arguments.scan):
-        return None
-    from kneeline import warm
+    if arguments.call in (_process, _simulate_scan) and arguments.scan:
+        from kneeline import warm
 
-    return warm.ask(argv)
+        return warm.ask(argv)
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

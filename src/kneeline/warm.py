@@ -45,10 +45,15 @@ _STOP = b"T"
 
 
 def ask(argv: Sequence[str]) -> int | None:
-    """Exit code of a `kneeline` command that the process named by the environment ran.
+    """Exit code of a `kneeline` command that the process named by the environment ran, or of a stop meanwhile.
 
     None where there is none, or it did not answer: then the work is still to be done. If it began before it died,
     whoever does it now waits for what is left of that (`progress.held`).
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, if there came no answer.
     """
     where = os.environ.get(VARIABLE)
     if not where:
@@ -56,17 +61,25 @@ def ask(argv: Sequence[str]) -> int | None:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     wish = {"kneeline": _identity(), "argv": list(argv), "folder": os.getcwd(), "environment": environment}
     text = json.dumps(wish).encode()
+    unanswered = None
+
+    def stop(number, frame) -> None:
+        nonlocal unanswered
+        unanswered = 128 + number
+        with contextlib.suppress(OSError):
+            line.send(_STOP)
+
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
         line.connect(where)
         socket.send_fds(line, [_LENGTH.pack(len(text))], _STREAMS)
         line.sendall(text)
-        before = signal.signal(signal.SIGTERM, lambda number, frame: line.send(_STOP))
+        before = signal.signal(signal.SIGTERM, stop)
         try:
             answer = _wait(line)
         finally:
             signal.signal(signal.SIGTERM, before)
-        return int(answer) if answer else None
-    return None
+        return int(answer) if answer else unanswered
+    return unanswered
 
 
 def _wait(line: socket.socket) -> bytes:
@@ -74,12 +87,21 @@ def _wait(line: socket.socket) -> bytes:
     try:
         return line.recv(16)
     except KeyboardInterrupt:
-        line.settimeout(_CTRL_C_S)
-        with contextlib.suppress(TimeoutError):
-            return line.recv(16)
-        line.settimeout(None)
-        line.send(_STOP)
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = _after_ctrl_c(line)
+        if not answer:
+            raise
+        return answer
+
+
+def _after_ctrl_c(line: socket.socket) -> bytes:
+    line.settimeout(_CTRL_C_S)
+    with contextlib.suppress(TimeoutError):
         return line.recv(16)
+    line.settimeout(None)
+    line.send(_STOP)
+    return line.recv(16)
 
 
 def _identity() -> list:

@@ -1,12 +1,11 @@
 # What the rules share: the checked config and the scans. Nothing heavy is imported, and no scan's files are looked at:
 # `kneeline run` compares them with what was read, before it starts Snakemake.
-import hashlib
 import json
 from pathlib import Path
 
 from kneeline import progress, steps, tables
 from kneeline.config import check_config
-from kneeline.edit.registry import with_edits
+from kneeline.edit.registry import digest_of, with_edits
 
 settings = check_config(config, source="config")
 SCANS = {scan.scan_id: scan for scan in with_edits(tables.read_scans(settings["scans"]), settings["edits"])}
@@ -47,7 +46,7 @@ def sheet_digest(name):
     """Of a sheet that a person writes: a change of it reruns what reads it. It is no input of a rule, since Snakemake
     ends a run in which an input's time is to come, as when a file server's clock is ahead."""
     path = Path(settings[name] or "")
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
+    return digest_of(path) if path.is_file() else None
 
 
 def scan_row(wildcards):
